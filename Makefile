@@ -1,0 +1,78 @@
+# `make` alone lists what there is.  Needs Python 3.10 or newer and nothing else: the rest is
+# installed into .venv, and again only when a requirements file has changed.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv install install-dev run test test-threading lint types check format bench bench-scale clean
+
+help:  ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Stamps are written last, so a step that was interrupted is done again.
+$(VENV)/.created:
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "No $(PYTHON) here: install Python 3.10 or newer, or name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "$$("$(PYTHON)" --version 2>&1) is too old: Python 3.10 or newer is needed; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+	  echo "$(PYTHON) has no venv module: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@echo "Creating $(VENV) with $$("$(PYTHON)" --version)"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.txt | $(VENV)/.created
+	@echo "Installing requirements.txt (once; under a minute)"
+	@$(PIP) install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/.created
+	@echo "Installing requirements-dev.txt (once; a minute or so)"
+	@$(PIP) install --quiet -r requirements-dev.txt
+	@touch $(VENV)/.installed $@
+
+venv: $(VENV)/.created  ## Create .venv
+
+install: $(VENV)/.installed  ## Install what the server needs
+
+install-dev: $(VENV)/.installed-dev  ## Install what the tests and checks need as well
+
+# exec: Ctrl-C and TERM reach the server itself, and its exit status is the target's.
+run: install  ## Start the server on http://localhost:5000 (settings come from the environment)
+	@exec $(BIN)/python app.py $(ARGS)
+
+test: install-dev  ## Run the whole test suite (ARGS="-k name" narrows it)
+	@$(BIN)/python -m pytest -n auto $(ARGS)
+
+test-threading: install-dev  ## Run the whole suite without eventlet
+	@ASYNC_MODE=threading $(BIN)/python -m pytest -n auto $(ARGS)
+
+lint: install-dev  ## Style, known mistakes, and the floors imports may cross
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports --no-logo
+
+types: install-dev  ## Check the types
+	@$(BIN)/mypy
+
+check: lint types test  ## lint, types and test
+
+format: install-dev  ## Format the code and mend what can be mended mechanically
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.created  ## Side by side with other servers, into docs/benchmarks.md (an hour; needs Node and cc)
+	@$(BIN)/python bench/run.py $(ARGS)
+
+bench-scale: install-dev  ## What a million tasks cost, into docs/scale.md (some ten minutes)
+	@$(BIN)/python bench/scale.py $(ARGS)
+
+clean:  ## Remove .venv and every cache; instance/ keeps its data
+	@rm -rf $(VENV) bench/.venv bench/.build bench/peers/node/node_modules
+	@rm -rf tests/node/node_modules examples/node/node_modules
+	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
+	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,46 @@
+"""Start the server: `python app.py`.  Also the application for `flask --app app …`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+
+from config import Config, ConfigError
+from task_app import create_app, server
+
+
+def arguments() -> argparse.Namespace:
+    """The server's own flags; everything else is a setting (see the README)."""
+    parser = argparse.ArgumentParser(description="The task server.")
+    parser.add_argument(
+        "--demo",
+        action="store_true",
+        help="add admin@example.com / admin123 and sample tasks; listens on loopback only",
+    )
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Serve until told to stop.  Returns the exit code."""
+    flags = arguments()
+    os.umask(0o077)  # the database and the secrets are for this user alone
+    try:
+        config = Config()
+        server.patch(config.ASYNC_MODE)  # before anything else is imported
+        from task_app import bootstrap
+
+        app = create_app(config)
+        try:
+            bootstrap.prepare(app, demo=flags.demo)
+            server.serve(app)
+        except (bootstrap.StartError, server.ListenError) as error:
+            raise ConfigError(str(error)) from error
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,362 @@
+"""Every setting of the server: the one place that reads the environment.
+
+`SETTINGS` is the list; the README prints it and a test keeps the two alike.  `Config(environ)`
+turns an environment into checked values and raises `ConfigError`, whose text is one sentence
+that says what to do, when a value cannot be used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+ROOT = Path(__file__).resolve().parent
+SECRET_BYTES = 32
+# Values printed in documents and tutorials: they protect nothing.
+EXAMPLE_SECRET = re.compile(
+    r"your[-_ ].*(secret|key)|change[-_ ]?(me|this|in)|example|^(?P<one>.)(?P=one)*$", re.I
+)
+# Under these names the secret is shared with another issuer, whose tokens are then taken too.
+SHARED_SECRET_NAMES = ("JWT_SECRET", "BETTER_AUTH_SECRET")
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used; the text is shown to the operator as it stands."""
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _choice(*allowed: str) -> Callable[[str], str]:
+    def parse(value: str) -> str:
+        if value.lower() not in allowed:
+            raise ValueError(f"use one of {', '.join(allowed)}")
+        return value.lower()
+
+    return parse
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(value: str) -> int:
+        number = int(value) if re.fullmatch(r"-?\d{1,9}", value) else None
+        if number is None or not low <= number <= high:
+            raise ValueError(f"use a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _flag(value: str) -> bool:
+    if value.lower() in ("1", "true", "yes", "on"):
+        return True
+    if value.lower() in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("use 1 or 0")
+
+
+def _words(*allowed: str) -> Callable[[str], tuple[str, ...]]:
+    def parse(value: str) -> tuple[str, ...]:
+        words = tuple(word.strip() for word in value.split(",") if word.strip())
+        unknown = [word for word in words if allowed and word not in allowed]
+        if unknown:
+            raise ValueError(f"use a comma-separated list of {', '.join(allowed)}")
+        return words
+
+    return parse
+
+
+def _secret(value: str) -> str:
+    if len(value.encode()) < SECRET_BYTES:
+        raise ValueError(
+            f"it is shorter than {SECRET_BYTES} bytes; make one with "
+            '`python -c "import secrets; print(secrets.token_urlsafe(48))"`, or leave it out '
+            "and one is generated"
+        )
+    if EXAMPLE_SECRET.search(value):
+        raise ValueError("it is an example from a document; make one of your own")
+    return value
+
+
+def _password(value: str) -> str:
+    if not 8 <= len(value) <= 128:
+        raise ValueError("use 8 to 128 characters")
+    return value
+
+
+def _email(value: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", value) or len(value) > 254:
+        raise ValueError("use an address like admin@example.com")
+    return value
+
+
+def _key_set(value: str) -> str:
+    if not value.startswith(("http://", "https://")) and not Path(value).is_file():
+        raise ValueError("it is neither a URL nor a file that is there")
+    return value
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = _words()(value)
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
+            raise ValueError(f"{origin!r} is not an origin; write it like https://app.example.com")
+    return tuple(origin.rstrip("/") for origin in origins)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the settings table.  `aliases` are other names it is read from, in order."""
+
+    name: str
+    default: str | None
+    parse: Callable[[str], Any]
+    help: str
+    aliases: tuple[str, ...] = ()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "SECRET_KEY", None, _secret, "Flask's secret; made and kept in `instance/` when absent"
+    ),
+    Setting(
+        "JWT_SECRET_KEY",
+        None,
+        _secret,
+        "signs tokens; made and kept in `instance/` when absent",
+        aliases=SHARED_SECRET_NAMES,
+    ),
+    Setting(
+        "JWKS",
+        None,
+        _key_set,
+        "file or URL of the key set of tokens issued elsewhere (RS256, EdDSA)",
+    ),
+    Setting("TRUSTED_ISSUER", None, _text, "`iss` that a token issued elsewhere must carry"),
+    Setting("TRUSTED_AUDIENCE", None, _text, "`aud` that a token issued elsewhere must carry"),
+    Setting("DATABASE_URL", None, _text, "default: the SQLite file `instance/tasks.db`"),
+    Setting(
+        "DB_USER", None, _text, "with the four below: PostgreSQL, when `DATABASE_URL` is absent"
+    ),
+    Setting("DB_PASSWORD", None, _text, "password of `DB_USER`"),
+    Setting("DB_HOST", "localhost", _text, "host of the PostgreSQL server"),
+    Setting("DB_PORT", "5432", _integer(1, 65535), "port of the PostgreSQL server"),
+    Setting("DB_NAME", None, _text, "name of the database; setting it chooses PostgreSQL"),
+    Setting("HOST", "127.0.0.1", _text, "address to listen on"),
+    Setting("PORT", "5000", _integer(0, 65535), "port to listen on; 0 takes a free one"),
+    Setting(
+        "ALLOWED_ORIGINS",
+        "",
+        _origins,
+        "web origins that may call from a browser, comma-separated",
+        aliases=("FRONTEND_URL",),
+    ),
+    Setting(
+        "TASK_VISIBILITY",
+        "private",
+        _choice("private", "team"),
+        "`private`: owner, assignee and admins see a task; `team`: every signed-in user",
+    ),
+    Setting(
+        "BROADCAST_ROLES",
+        "admin",
+        _words("admin", "member"),
+        "roles that may broadcast: a broadcast can carry any event's name",
+    ),
+    Setting("EVENT_RETENTION_DAYS", "7", _integer(1, 3650), "how far back a client can resume"),
+    Setting(
+        "WS_MAX_MESSAGE_BYTES",
+        "65536",
+        _integer(512, 1 << 20),
+        "longest message a raw WebSocket may send",
+    ),
+    Setting(
+        "WS_TIMEOUT_SECONDS",
+        "60",
+        _integer(1, 3600),
+        "a raw WebSocket is closed after so long without a sign of life",
+    ),
+    Setting("RATELIMIT_ENABLED", "1", _flag, "limits on login, registration and broadcast"),
+    Setting(
+        "METRICS_TOKEN",
+        None,
+        _secret,
+        "token for `/metrics`; without one only loopback may read it",
+    ),
+    Setting(
+        "ASYNC_MODE",
+        "eventlet",
+        _choice("eventlet", "threading"),
+        "how connections are served; `threading` runs without eventlet",
+    ),
+    Setting(
+        "ENGINE",
+        "on",
+        _choice("on", "off"),
+        "`on` writes events straight to the sockets (eventlet only)",
+    ),
+    Setting("ACCESS_TOKEN_MINUTES", "60", _integer(1, 525600), "life of an access token"),
+    Setting("REFRESH_TOKEN_DAYS", "30", _integer(1, 3650), "life of a refresh token"),
+    Setting("ADMIN_EMAIL", "admin@example.com", _email, "e-mail of the first admin"),
+    Setting("ADMIN_PASSWORD", None, _password, "password of the first admin; made up when absent"),
+    Setting(
+        "SQLITE_SYNCHRONOUS",
+        "NORMAL",
+        _choice("normal", "full"),
+        "`FULL` survives a power loss without losing the last writes, `NORMAL` is faster",
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "INFO",
+        _choice("debug", "info", "warning", "error"),
+        "least severe message that is logged",
+    ),
+    Setting(
+        "INSTANCE_PATH", None, _text, "folder of the database and the secrets; default `instance/`"
+    ),
+)
+
+
+class Config:
+    """Checked settings as upper-case attributes, and what Flask's extensions derive from them.
+
+    `environ` is the environment to read (the process's own by default); `async_mode` goes before
+    what it says.  Raises `ConfigError`.
+    Makes the instance folder and the secrets that are not given.
+    """
+
+    DATABASE_URL: str | None
+    INSTANCE_PATH: str
+    SECRET_KEY: str
+    JWT_SECRET_KEY: str
+
+    def __init__(
+        self, environ: Mapping[str, str] | None = None, async_mode: str | None = None
+    ) -> None:
+        environ = os.environ if environ is None else environ
+        for setting in SETTINGS:
+            setattr(self, setting.name, _read(setting, environ))
+        if async_mode is not None:
+            self.ASYNC_MODE = async_mode
+        # Only a secret that somebody gave can be shared with another issuer.
+        shared = any(environ.get(name) for name in SHARED_SECRET_NAMES)
+        self.FOREIGN_SECRET = self.JWT_SECRET_KEY if shared else None
+        self._prepare_instance()
+        self._derive_secrets()
+        self._derive_database()
+        self._derive_extensions()
+
+    def _prepare_instance(self) -> None:
+        self.INSTANCE_PATH = str(Path(self.INSTANCE_PATH or ROOT / "instance").resolve())
+        try:
+            Path(self.INSTANCE_PATH).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"The instance folder {self.INSTANCE_PATH} cannot be made ({error.strerror}); "
+                "set INSTANCE_PATH to a folder this user may write to."
+            ) from error
+
+    def _derive_secrets(self) -> None:
+        folder = Path(self.INSTANCE_PATH)
+        self.SECRET_KEY = self.SECRET_KEY or kept_secret(folder / "secret_key")
+        self.JWT_SECRET_KEY = self.JWT_SECRET_KEY or kept_secret(folder / "jwt_secret_key")
+
+    def _derive_database(self) -> None:
+        if not self.DATABASE_URL and self.DB_NAME:
+            login = (
+                f"{quote(self.DB_USER or '', safe='')}:{quote(self.DB_PASSWORD or '', safe='')}@"
+            )
+            where = f"{self.DB_HOST}:{self.DB_PORT}/{quote(self.DB_NAME)}"
+            self.DATABASE_URL = f"postgresql://{login if self.DB_USER else ''}{where}"
+        url = self.DATABASE_URL or "sqlite:///tasks.db"
+        scheme, _, rest = url.partition("://")
+        if scheme.startswith("sqlite"):
+            name = rest.lstrip("/") if not rest.startswith("//") else rest[1:]
+            if not name or name == ":memory:":
+                raise ConfigError("DATABASE_URL names no SQLite file; write sqlite:///tasks.db.")
+            url = f"sqlite:///{Path(self.INSTANCE_PATH) / name}"
+        elif scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+            url = f"postgresql+psycopg://{rest}"
+        else:
+            raise ConfigError(
+                f"DATABASE_URL starts with {scheme!r}; use sqlite:///… or postgresql://…."
+            )
+        self.SQLALCHEMY_DATABASE_URI = url
+
+    def _derive_extensions(self) -> None:
+        self.JWT_ACCESS_TOKEN_EXPIRES = timedelta(minutes=self.ACCESS_TOKEN_MINUTES)
+        self.JWT_REFRESH_TOKEN_EXPIRES = timedelta(days=self.REFRESH_TOKEN_DAYS)
+        self.JWT_ALGORITHM = "HS256"
+        self.JWT_ENCODE_ISSUER = self.JWT_DECODE_ISSUER = "task-server"
+        self.RATELIMIT_STORAGE_URI = "memory://"
+        self.RATELIMIT_HEADERS_ENABLED = True
+        self.MAX_CONTENT_LENGTH = 1 << 20
+        self.SQLALCHEMY_TRACK_MODIFICATIONS = False
+
+    def __getattr__(self, name: str) -> Any:  # for the type checker: attributes come from SETTINGS
+        raise AttributeError(name)
+
+
+def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
+    for name in (setting.name, *setting.aliases):
+        value = environ.get(name, "").strip()
+        if value:
+            break
+    else:
+        name, value = setting.name, setting.default or ""
+    if not value and setting.default is None:
+        return None
+    try:
+        return setting.parse(value)
+    except ValueError as error:
+        shown = "" if setting.parse in (_secret, _password) else f" is {value!r}"
+        raise ConfigError(f"{name}{shown} cannot be used: {error}.") from error
+
+
+def kept_secret(path: Path) -> str:
+    """The secret kept in `path` (mode 0600), made at the first call.
+
+    Two processes starting together agree on one: the file is linked into place whole.
+    """
+    try:
+        if not path.exists():
+            draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_urlsafe(48))
+            try:
+                os.link(draft, path)
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return _secret(path.read_text().strip())
+    except OSError as error:
+        raise ConfigError(
+            f"The secret file {path} cannot be read or made ({error.strerror}); "
+            "let this user read and write the instance folder."
+        ) from error
+    except ValueError as error:
+        raise ConfigError(f"The secret in {path} cannot be used: {error}.") from error
+
+
+def settings_table() -> str:
+    """The settings as the README shows them: `python config.py` prints this."""
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    for setting in SETTINGS:
+        names = ", ".join(f"`{name}`" for name in (setting.name, *setting.aliases))
+        default = f"`{setting.default}`" if setting.default else "none"
+        rows.append(f"| {names} | {default} | {setting.help} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(settings_table())

@@ -1,0 +1,102 @@
+"""The task server: the map.
+
+    app.py               create_app(), then serve
+    config.py            every setting; the only place that reads the environment
+    task_app/
+      __init__.py        create_app(), and this map
+      extensions.py      bare instances of the Flask extensions
+      errors.py          AppError: the one error of every transport
+      jsonio.py          JSON, fast out and strict in
+      database.py        how the engines are opened, read and written
+      metrics.py         what Prometheus is told
+      models/            the tables
+      schemas/           what may come in, one file per entity
+      access.py          actors; who may see and change a task; the rooms an event goes to
+      pages.py           keyset pages
+      events.py          EVENTS: type -> who gets it; the log
+      queries.py         every read but the list of tasks, on behalf of an actor
+      task_lists.py      lists of tasks, along an index whatever is asked
+      dialects.py        how tasks and events are spelt for each client family
+      foreign.py         tokens issued elsewhere
+      auth.py            token -> actor; passwords
+      actions/           every write; they record events and never commit
+      commands.py        COMMANDS: name -> schema and action; execute(): the only way in
+      resources/         Flask-RESTful; __init__.py holds the one URL table
+                         and openapi.py the document made from it, as
+                         that of sockets and streams is by asyncapi.py
+      web/               what browsers load
+      realtime/
+        wire.py          the server's end of a WebSocket
+        engine.py        how an event's bytes reach many sockets fast (eventlet)
+        outbox.py        what waits for one connection, bounded
+        packets.py       Socket.IO packets, strict
+        relay.py         committed events -> this process, in seq order, each once
+        feeds.py         rooms -> subscribers of this process
+        replay.py        from the last event a client saw to the live feed
+        messages.py      what a socket's client asks, whichever socket it is
+        door.py          who comes in by a socket's URL: origin, header, ticket
+        handlers.py      Socket.IO in and out
+        websocket.py     raw WebSockets in and out
+        sse.py           Server-Sent Events out
+      jobs.py            what a server does again and again: reminders, pruning, expiry
+      demo.py            sample data for --demo
+      bootstrap.py       before listening: schema, first admin, relay
+      server.py          listen, signals, graceful stop
+      migrations/        Alembic
+
+The way of a change, whatever brings it:
+
+    REST resource ─┐
+    Socket.IO     ─┼→ commands.execute(actor, "task.create", payload, …)
+    raw WebSocket ─┘    schema → action (access checked) → rows and events
+                        → ONE commit → relay.publish → result
+    relay → feeds → every subscriber in the event's rooms, encoded once per wire form
+
+Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
+
+    server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
+    → realtime.messages, realtime.door → realtime.replay → commands
+    → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
+    → queries, events → access, pages → schemas → models → database
+    → extensions, errors, jsonio, metrics
+
+Nothing is imported here at the top, so that the server can patch the standard library first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from config import Config
+
+
+def create_app(config: Config | None = None) -> Flask:
+    """The application, bound to its extensions; touches neither the database nor the network.
+
+    Raises `config.ConfigError` for a setting that cannot be used.
+    """
+    from flask import Flask
+
+    from config import Config
+    from task_app import database, resources
+    from task_app.extensions import db, jwt, migrate
+    from task_app.models import MIGRATIONS
+    from task_app.realtime import handlers, websocket
+
+    if config is None:
+        # The flask command and a debugger: only `app.py` patches the standard library for eventlet.
+        config = Config(async_mode="threading")
+    app = Flask(__name__, instance_path=config.INSTANCE_PATH)
+    app.config.from_object(config)
+    database.configure(app)
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(MIGRATIONS))
+    database.prepare(app)
+    jwt.init_app(app)
+    resources.register(app)
+    handlers.register(app)
+    websocket.register(app)
+    return app

@@ -1,0 +1,73 @@
+"""Housekeeping."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import bindparam, delete, func, select, update
+
+from task_app import events
+from task_app.actions.call import Call
+from task_app.database import Transaction
+from task_app.extensions import table
+from task_app.models import Event, EventRoom, IdempotencyKey, LogHead, RevokedToken, Ticket
+
+# A retry comes within seconds; a day is for clients that were offline.
+IDEMPOTENCY_DAYS = 1
+# A transaction that deletes more would keep writers waiting.
+EVENTS_AT_ONCE = 5_000
+_LEAVE = delete(table(EventRoom)).where(
+    EventRoom.room == bindparam("in_room"), EventRoom.seq <= bindparam("last")
+)
+
+
+def settle_log(tx: Transaction, call: Call) -> dict[str, Any]:
+    """Begin a new epoch when TASK_VISIBILITY is not what it was: the audience of the events so
+    far was chosen under another rule, and nobody may resume across that."""
+    wanted = current_app.config["TASK_VISIBILITY"]
+    head = tx.execute(select(LogHead.visibility, LogHead.epoch)).one()
+    if head.visibility != wanted:
+        epoch = head.epoch if head.visibility is None else events.new_epoch()
+        floor = LogHead.floor if head.visibility is None else LogHead.seq
+        tx.execute(update(LogHead).values(visibility=wanted, epoch=epoch, floor=floor))
+    return {}
+
+
+def prune(tx: Transaction, call: Call) -> dict[str, Any]:
+    """Delete what is past its time: old events (nobody can resume from before `log_head.floor`
+    then), kept answers, tickets, revocations of tokens that have expired."""
+    days = current_app.config["EVENT_RETENTION_DAYS"]
+    floor, pruned = tx.execute(select(LogHead.floor)).scalar_one(), 0
+    # Only the next so many are looked at, and only the rooms they went to: reading the log
+    # or its rooms from end to end would keep every writer waiting.
+    oldest = (
+        select(Event.seq, Event.created_at)
+        .where(Event.seq > 0)
+        .order_by(Event.seq)
+        .limit(EVENTS_AT_ONCE)
+        .subquery()
+    )
+    past = select(func.max(oldest.c.seq)).where(oldest.c.created_at < _days_ago(days))
+    last = tx.execute(past).scalar_one()
+    if last is not None:
+        audiences = tx.execute(select(Event.rooms).where(Event.seq > 0, Event.seq <= last))
+        rooms = sorted({room for audience in audiences.scalars() for room in audience})
+        if rooms:
+            tx.execute(_LEAVE, [{"in_room": room, "last": last} for room in rooms])
+        pruned = tx.execute(delete(Event).where(Event.seq <= last)).rowcount
+        floor = max(floor, last)
+        tx.execute(update(LogHead).values(floor=floor))
+    tx.execute(
+        delete(IdempotencyKey).where(IdempotencyKey.created_at < _days_ago(IDEMPOTENCY_DAYS))
+    )
+    tx.execute(delete(Ticket).where(Ticket.expires_at < int(time.time())))
+    tx.execute(delete(RevokedToken).where(RevokedToken.expires_at < int(time.time())))
+    return {"floor": floor, "pruned": pruned}
+
+
+def _days_ago(days: int) -> str:
+    moment = datetime.now(timezone.utc) - timedelta(days=days)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

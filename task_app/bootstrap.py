@@ -1,0 +1,106 @@
+"""What a server does before it listens: the schema, the first admin, the relay's place."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import exists, select
+from sqlalchemy.exc import DBAPIError
+
+from task_app import auth, database
+from task_app.access import SYSTEM
+from task_app.commands import execute
+from task_app.demo import ADMIN_PASSWORD, seed
+from task_app.errors import AppError
+from task_app.extensions import db
+from task_app.models import MIGRATIONS, User
+from task_app.models.user import ADMIN
+from task_app.realtime.relay import relay
+
+log = logging.getLogger(__name__)
+
+
+class StartError(Exception):
+    """Why the server cannot start, in one sentence for the operator."""
+
+
+def prepare(app: Flask, *, demo: bool = False) -> None:
+    """Make the application ready to serve, with sample data for a demo.  Raises `StartError`."""
+    if demo:
+        if app.config["HOST"] not in ("127.0.0.1", "::1", "localhost"):
+            raise StartError("--demo has a password everybody knows: set HOST to 127.0.0.1.")
+        app.config["ADMIN_PASSWORD"] = ADMIN_PASSWORD
+    try:
+        with app.app_context(), _one_at_a_time(app):
+            _check_schema(app)
+            execute(SYSTEM, "server.settle_log", {})
+            _ensure_admin(app)
+            if demo:
+                seed()
+        auth.known_tokens.clear()
+        relay.start(app)
+    except (DBAPIError, OSError, database.Busy) as error:
+        reason = getattr(error, "orig", None) or error
+        raise StartError(f"The database cannot be used: {reason}.") from error
+    except AppError as error:
+        raise StartError(f"The server cannot be set up: {error.message}.") from error
+
+
+@contextmanager
+def _one_at_a_time(app: Flask) -> Iterator[None]:
+    """Processes that start together migrate and make the admin one after the other."""
+    with open(Path(app.instance_path) / ".start.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _check_schema(app: Flask) -> None:
+    """Bring SQLite to this version's schema; ask for it elsewhere, where others run too."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    with db.engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current == script.get_current_head():
+        return
+    known = {revision.revision for revision in script.walk_revisions()}
+    if current is not None and current not in known:
+        raise StartError(
+            f"The database was made by a newer version of this server (schema {current}); "
+            "upgrade the server or point DATABASE_URL to another database."
+        )
+    if db.engine.dialect.name != "sqlite":
+        raise StartError(
+            "The database's schema is behind this version; run `flask --app app db upgrade`."
+        )
+    upgrade(str(MIGRATIONS))
+
+
+def _ensure_admin(app: Flask) -> None:
+    """Make the first admin, with a password nobody else knows."""
+    with database.reading() as tx:
+        if tx.execute(select(exists().where(User.role == ADMIN))).scalar_one():
+            return
+    password = app.config["ADMIN_PASSWORD"]
+    made_up = password is None
+    if made_up:
+        password = secrets.token_urlsafe(12)
+        path = Path(app.instance_path) / "admin_password"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(password + "\n")
+    email = app.config["ADMIN_EMAIL"]
+    account = {"username": "admin", "email": email, "password": password, "role": ADMIN}
+    execute(SYSTEM, "user.create", account)
+    if made_up:
+        # For the terminal alone, and only now: the log must never hold a password.
+        print(f"\n  First start: the admin is {email}, password {password}", flush=True)
+        print(f"  (kept in {path})\n", flush=True)

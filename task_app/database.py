@@ -1,0 +1,171 @@
+"""Connections and transactions: how the two engines are opened, read and written.
+
+Reads run in a snapshot.  Writes run one at a time in a process and take the database's write
+lock at their start (`BEGIN IMMEDIATE` on SQLite), so a transaction never fails half way because
+somebody else wrote.  Nothing here commits: `commands.py` does.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+from flask import Flask
+from sqlalchemy import Connection, CursorResult, Engine, Executable, event
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from task_app import jsonio
+from task_app.errors import AppError
+from task_app.extensions import db, socketio
+
+# A wait inside SQLite blocks the whole hub, so it is kept short and `commands` waits green.
+BUSY_TIMEOUT_MS = 10
+# The most SQLite maps.  It reads the file through the system's cache then instead of copying each
+# page into 2 MB of its own: a member whose 1 000 tasks lie scattered over a million waited
+# 1.6 ms for those copies on every sort, 0.7 ms without.  Address space, not memory.
+MMAP_BYTES = 2**31 - 2**16
+RETRY_SECONDS = 0.03
+# SQLite grants its lock to whoever asks at the right moment; asking one at a time is fair and
+# keeps a crowd of waiting writers from blocking the hub in turn.
+_write_turn = threading.Lock()
+
+
+class Busy(Exception):
+    """Another process holds the write lock; try again."""
+
+
+class Transaction:
+    """What an action or a query works on: a connection and the events it has recorded so far.
+
+    `now` is one time for everything the transaction writes.
+    """
+
+    __slots__ = ("connection", "events", "now")
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.events: list[Any] = []
+        self.now = utc_now()
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        return self.connection.execute(statement, parameters)
+
+
+def utc_now() -> str:
+    """The time as every table keeps it: `2026-01-31T09:30:00.000000Z`."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def configure(app: Flask) -> None:
+    """Give Flask-SQLAlchemy the options of the engine.  Call before `db.init_app`."""
+    options: dict[str, Any] = {
+        "hide_parameters": True,  # a traceback would print password hashes and people's texts
+        "json_serializer": jsonio.dumps,
+        "json_deserializer": jsonio.loads_trusted,
+    }
+    if not app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
+        options |= {"pool_pre_ping": True}
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+
+
+def prepare(app: Flask) -> None:
+    """Hook the engine's connections.  Call after `db.init_app`, once per application."""
+    with app.app_context():
+        engine = db.engine
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, app.config["SQLITE_SYNCHRONOUS"])
+
+
+def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
+    @event.listens_for(engine, "connect")
+    def open_connection(connection: sqlite3.Connection, _: Any) -> None:
+        connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
+        cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writing = connection.get_execution_options().get("writing")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+
+@contextmanager
+def reading() -> Iterator[Transaction]:
+    """A transaction whose statements all see the database as of the first one."""
+    with _translated(), db.engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection = connection.execution_options(
+                isolation_level="REPEATABLE READ", postgresql_readonly=True
+            )
+        yield Transaction(connection)
+
+
+@contextmanager
+def writing(patience: float) -> Iterator[Transaction]:
+    """A transaction that holds the right to write; rolled back unless it was committed.
+
+    Waits up to `patience` seconds for this process's other writers and for other processes,
+    serving others meanwhile.  Raises `Busy` when that was not enough, `AppError` 503 or 507 when
+    the database is away or full.
+    """
+    deadline = time.monotonic() + patience
+    if not _write_turn.acquire(timeout=patience):
+        raise Busy
+    try:
+        with _translated(), _begun(deadline) as connection:
+            yield Transaction(connection)
+    finally:
+        _write_turn.release()
+
+
+def _begun(deadline: float) -> Connection:
+    """A connection with the write lock.
+
+    Whoever waits for another process keeps the turn: each attempt blocks the hub for the busy
+    timeout, so only one may make them (with 50 waiting writers reads took a second).
+    """
+    while True:
+        connection = db.engine.connect().execution_options(writing=True)
+        try:
+            connection.begin()
+            return connection
+        except OperationalError as error:
+            connection.close()
+            if "locked" not in str(error.orig) or time.monotonic() >= deadline:
+                raise
+        socketio.sleep(RETRY_SECONDS)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Faults of the database that have a name, by that name."""
+    try:
+        yield
+    except DBAPIError as error:
+        text = str(error.orig)
+        if "database is locked" in text:
+            raise Busy from error
+        if "disk is full" in text or "No space left" in text:
+            raise AppError("storage_full", 507, "The server's storage is full") from error
+        if error.connection_invalidated or isinstance(error, OperationalError):
+            raise unavailable() from error
+        raise
+
+
+def unavailable() -> AppError:
+    return AppError(
+        "database_unavailable",
+        503,
+        "The database cannot be used at the moment; try again",
+        retry_after=1,
+    )

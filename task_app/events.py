@@ -1,0 +1,175 @@
+"""The catalogue of events and the log they are appended to.
+
+An action calls `record` for what it did; `commands.execute` calls `append` last in the same
+transaction, so a change and its event are kept together or not at all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from task_app import access, metrics
+from task_app.access import Actor
+from task_app.database import Transaction
+from task_app.extensions import table
+from task_app.models import Event as EventRow
+from task_app.models import EventRoom, LogHead
+
+HEAD = 1  # the id of the one row of log_head
+
+
+@dataclass(frozen=True)
+class Event:
+    """One committed (or, with `seq` 0, recorded) event.  `data` is the snapshot after it."""
+
+    seq: int
+    type: str
+    task_id: int | None
+    actor_id: int | None
+    data: dict[str, Any]
+    changes: tuple[str, ...]
+    rooms: tuple[str, ...]
+    created_at: str
+
+
+@dataclass(frozen=True)
+class EventType:
+    """`audience` gives the rooms from the event's data.  A control event has none: it tells the
+    server's processes that something they keep in memory is out of date."""
+
+    audience: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    help: str
+    control: bool = False
+
+
+def _addressee(data: Mapping[str, Any]) -> tuple[str, ...]:
+    return (access.user_room(data["user_id"]),)
+
+
+def _everyone(data: Mapping[str, Any]) -> tuple[str, ...]:
+    return (access.ALL,)
+
+
+def _nobody(data: Mapping[str, Any]) -> tuple[str, ...]:
+    return ()
+
+
+EVENTS: dict[str, EventType] = {
+    "task_created": EventType(access.task_rooms, "a task was made"),
+    "task_updated": EventType(access.task_rooms, "fields of a task changed, its status did not"),
+    "task_status_changed": EventType(
+        access.task_rooms, "a task moved to another status; other fields may have changed with it"
+    ),
+    "task_deleted": EventType(access.task_rooms, "a task was deleted"),
+    "task_removed": EventType(_addressee, "you may no longer see this task"),
+    "notification_created": EventType(_addressee, "something concerns you"),
+    "notification_read": EventType(_addressee, "you marked notifications read or unread"),
+    "broadcast": EventType(_everyone, "a message of its own type to everyone signed in"),
+    "session_revoked": EventType(_nobody, "a session was ended", control=True),
+    "user_changed": EventType(_nobody, "an account changed", control=True),
+}
+
+
+def record(
+    tx: Transaction,
+    actor: Actor,
+    event_type: str,
+    data: Mapping[str, Any],
+    *,
+    task_id: int | None = None,
+    changes: Iterable[str] = (),
+) -> None:
+    """Note that this happened; it is written when the transaction ends.
+
+    Raises KeyError for a type that is not in `EVENTS`.
+    """
+    rooms = EVENTS[event_type].audience(data)
+    tx.events.append(
+        Event(0, event_type, task_id, actor.id, dict(data), tuple(changes), rooms, tx.now)
+    )
+
+
+def append(tx: Transaction) -> list[Event]:
+    """Write the recorded events to the log and return them with their numbers.
+
+    Taking the numbers is the last thing but one a transaction does: on PostgreSQL the row lock
+    on `log_head` is then held only until the commit that follows.
+    """
+    if not tx.events:
+        return []
+    head = tx.execute(
+        update(LogHead)
+        .where(LogHead.id == HEAD)
+        .values(seq=LogHead.seq + len(tx.events))
+        .returning(LogHead.seq)
+    ).scalar_one()
+    first = head - len(tx.events) + 1
+    numbered = [replace(event, seq=first + i) for i, event in enumerate(tx.events)]
+    tx.execute(insert(EventRow), [_row(event) for event in numbered])
+    rooms = [{"room": room, "seq": event.seq} for event in numbered for room in event.rooms]
+    if rooms:
+        tx.execute(insert(EventRoom), rooms)
+    for event in numbered:
+        metrics.EVENTS.labels(event.type).inc()
+    return numbered
+
+
+def log_state(tx: Transaction) -> Row[Any]:
+    """`seq` of the last event, `floor` (the last that was pruned) and `epoch` of the log."""
+    return tx.execute(_HEAD).one()
+
+
+def head(tx: Transaction) -> tuple[int, str]:
+    """Number of the last event, and the epoch of the log."""
+    state = log_state(tx)
+    return state.seq, state.epoch
+
+
+def since(tx: Transaction, seq: int, limit: int) -> list[Event]:
+    """The next `limit` events after `seq`, for everybody (the relay's reading)."""
+    return [from_row(row) for row in tx.execute(_SINCE, {"after": seq, "most": limit})]
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(8)
+
+
+_EVENTS = table(EventRow)
+_HEAD = select(LogHead.seq, LogHead.floor, LogHead.epoch).where(LogHead.id == HEAD)
+_SINCE = (
+    select(_EVENTS)
+    .where(_EVENTS.c.seq > bindparam("after"))
+    .order_by(_EVENTS.c.seq)
+    .limit(bindparam("most"))
+)
+
+
+def _row(event: Event) -> dict[str, Any]:
+    return {
+        "seq": event.seq,
+        "type": event.type,
+        "task_id": event.task_id,
+        "actor_id": event.actor_id,
+        "data": event.data,
+        "changes": event.changes,
+        "rooms": event.rooms,
+        "created_at": event.created_at,
+    }
+
+
+def from_row(row: Any) -> Event:
+    return Event(
+        row.seq,
+        row.type,
+        row.task_id,
+        row.actor_id,
+        row.data,
+        tuple(row.changes),
+        tuple(row.rooms),
+        row.created_at,
+    )

@@ -1,0 +1,49 @@
+"""Bare instances of the Flask extensions; `create_app` binds them to the application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from flask_jwt_extended import JWTManager
+from flask_limiter import Limiter
+from flask_migrate import Migrate
+from flask_socketio import SocketIO
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Table
+from sqlalchemy.orm import DeclarativeBase
+
+T = TypeVar("T")
+
+
+class Model(DeclarativeBase):
+    """Base of every table."""
+
+
+def table(model: type[Model]) -> Table:
+    """The table of a model: statements are written against tables, rows become plain dicts."""
+    return cast(Table, model.__table__)
+
+
+db = SQLAlchemy(model_class=Model)
+limiter = Limiter(lambda: "")  # each limit names its own key
+migrate = Migrate()
+jwt = JWTManager()
+socketio = SocketIO()
+
+
+class Offload:
+    """Runs CPU-heavy calls (password hashing) where they do not hold up the connections.
+
+    In place as it comes; the eventlet start-up puts a pool of native threads here, because the
+    hub serves nobody while a hash is computed on its thread.
+    """
+
+    def __init__(self) -> None:
+        self.runner: Callable[..., Any] = lambda call, *args: call(*args)
+
+    def __call__(self, call: Callable[..., T], *args: Any) -> T:
+        return self.runner(call, *args)
+
+
+offload = Offload()

@@ -1,0 +1,32 @@
+"""What Prometheus is told (`/metrics`)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+REQUESTS = Histogram(
+    "task_http_request_seconds",
+    "Time a request took",
+    ("method", "rule", "status"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+    registry=REGISTRY,
+)
+COMMANDS = Counter(
+    "task_commands_total", "Commands and how they ended", ("command", "status"), registry=REGISTRY
+)
+EVENTS = Counter("task_events_total", "Events logged", ("type",), registry=REGISTRY)
+FANOUT = Histogram(
+    "task_fanout_seconds",
+    "Time to hand one event to all its subscribers",
+    buckets=(0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5),
+    registry=REGISTRY,
+)
+LAG = Gauge("task_relay_lag_events", "Events logged but not yet relayed here", registry=REGISTRY)
+SOCKETS = Gauge("task_sockets", "Open connections", registry=REGISTRY)
+PENDING = Gauge(
+    "task_pending_messages",
+    "Messages not yet written to raw WebSockets and streams",
+    registry=REGISTRY,
+)

@@ -1,0 +1,25 @@
+"""How Alembic reaches the application's database."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from task_app import models  # noqa: F401 - fills the metadata
+from task_app.extensions import db
+
+
+def run() -> None:
+    """Run the migrations in one transaction, on the application's own engine."""
+    with db.engine.connect() as connection:
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            render_as_batch=True,
+            transactional_ddl=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+        connection.commit()
+
+
+run()

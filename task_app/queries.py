@@ -1,0 +1,228 @@
+"""Every read but the list of tasks (`task_lists.py`), on behalf of an actor.
+
+Functions take the transaction, the actor and what is asked for, and return plain dicts in the
+native form; `access_…` in a name says that the read raises 404 for what the actor may not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, func, or_, select, union
+
+from task_app import access, events
+from task_app.access import Actor
+from task_app.database import Transaction
+from task_app.errors import not_found
+from task_app.events import Event
+from task_app.extensions import table
+from task_app.models import (
+    EventRoom,
+    IdempotencyKey,
+    LogHead,
+    Notification,
+    RevokedToken,
+    Task,
+    User,
+)
+from task_app.models.task import DONE
+from task_app.pages import Order, Page, cut
+
+_EVENTS = table(events.EventRow)
+_TASKS = table(Task)
+_USERS = table(User)
+_NOTIFICATIONS = table(Notification)
+
+_TASK_BY_ID = select(_TASKS).where(_TASKS.c.id == bindparam("id"))
+_USER_BY_ID = select(_USERS).where(_USERS.c.id == bindparam("id"))
+_USERS_BY_NAME = select(_USERS).where(
+    or_(
+        func.lower(_USERS.c.username) == func.lower(bindparam("name")),
+        func.lower(_USERS.c.email) == func.lower(bindparam("name")),
+    )
+)
+_USER_BY_EXTERNAL_ID = select(_USERS).where(_USERS.c.external_id == bindparam("external_id"))
+_REVOKED = select(RevokedToken.session).where(RevokedToken.session == bindparam("session"))
+_NOTIFICATION_BY_ID = select(_NOTIFICATIONS).where(_NOTIFICATIONS.c.id == bindparam("id"))
+_UNREAD = select(func.count()).where(
+    _NOTIFICATIONS.c.user_id == bindparam("user_id"), _NOTIFICATIONS.c.is_read.is_(False)
+)
+
+
+def _news(rooms: int) -> Select[Any]:
+    """The last event in each of so many rooms and the floor of the log, as one row.  A subquery
+    for each room: one `max` over all of them would read every event in them."""
+    lasts = (
+        select(func.max(EventRoom.seq)).where(EventRoom.room == bindparam(f"room_{n}"))
+        for n in range(rooms)
+    )
+    columns = [last.scalar_subquery().label(f"last_{n}") for n, last in enumerate(lasts)]
+    return select(LogHead.floor, *columns)
+
+
+_NEWS = [_news(rooms) for rooms in range(4)]  # an admin is in three
+
+
+def task_dict(row: Row[Any]) -> dict[str, Any]:
+    """A task in the native form."""
+    return {
+        "id": row.id,
+        "title": row.title,
+        "description": row.description,
+        "done": row.status == DONE,
+        "status": row.status,
+        "priority": row.priority,
+        "due_date": row.due_date,
+        "user_id": row.user_id,
+        "created_by": row.created_by,
+        "assigned_to": row.assigned_to,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "version": row.version,
+    }
+
+
+def user_dict(row: Row[Any]) -> dict[str, Any]:
+    """An account in the native form, without anything secret."""
+    return {
+        "id": row.id,
+        "username": row.username,
+        "email": row.email,
+        "role": row.role,
+        "is_active": row.is_active,
+        "date_joined": row.date_joined,
+        "last_login": row.last_login,
+    }
+
+
+def access_task_by_id(
+    tx: Transaction, actor: Actor, task_id: int, *, for_change: bool = False
+) -> dict[str, Any]:
+    """The task.  Raises 404 when there is none this actor may see.
+
+    `for_change` keeps others from changing it until this transaction ends.
+    """
+    statement = _TASK_BY_ID.with_for_update() if for_change else _TASK_BY_ID
+    row = tx.execute(statement, {"id": task_id}).one_or_none()
+    task = None if row is None else task_dict(row)
+    if task is None or not access.rooms_of(actor).intersection(access.task_rooms(task)):
+        raise not_found("task")
+    return task
+
+
+def news_of(tx: Transaction, actor: Actor) -> int:
+    """The number of the last event this actor may see: as long as it stays, so do their lists."""
+    rooms = {f"room_{n}": room for n, room in enumerate(access.rooms_of(actor))}
+    return max(seq or 0 for seq in tx.execute(_NEWS[len(rooms)], rooms).one())
+
+
+def events_for(tx: Transaction, actor: Actor, after: int, limit: int) -> list[Event]:
+    """The next events after `after` that this actor may see.
+
+    Read along `event_rooms`: what others did costs nothing, however much it is.
+    """
+    numbers = [
+        select(EventRoom.seq)
+        .where(EventRoom.room == room, EventRoom.seq > after)
+        .order_by(EventRoom.seq)
+        .limit(limit)
+        for room in sorted(access.rooms_of(actor))
+    ]
+    together = union(*(select(part.subquery()) for part in numbers)).subquery()
+    first = select(together.c.seq).order_by(together.c.seq).limit(limit)
+    statement = select(_EVENTS).where(_EVENTS.c.seq.in_(first)).order_by(_EVENTS.c.seq)
+    return [events.from_row(row) for row in tx.execute(statement)]
+
+
+def list_users(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page:
+    """A page of the accounts, by id.  Raises 403 unless the actor is an admin."""
+    access.check_admin(actor)
+    order = Order("id", _USERS.c.id, _USERS.c.id)
+    statement = (
+        select(_USERS, _USERS.c.id.label("sort_key"))
+        .where(*order.after(query.get("cursor")))
+        .order_by(*order.clauses())
+        .limit(query["limit"] + 1)
+    )
+    rows, cursor = cut(tx.execute(statement).all(), query["limit"], order)
+    return Page([user_dict(row) for row in rows], cursor)
+
+
+def access_user_by_id(
+    tx: Transaction, actor: Actor, user_id: int, *, for_change: bool = False
+) -> Row[Any]:
+    """The account: one's own, or any for an admin.  Raises 403 for others, 404 for none."""
+    if actor.id != user_id:
+        access.check_admin(actor)
+    statement = _USER_BY_ID.with_for_update() if for_change else _USER_BY_ID
+    row = tx.execute(statement, {"id": user_id}).one_or_none()
+    if row is None:
+        raise not_found("user")
+    return row
+
+
+def notification_dict(row: Row[Any]) -> dict[str, Any]:
+    """A notification in the native form."""
+    return {
+        "id": row.id,
+        "user_id": row.user_id,
+        "task_id": row.task_id,
+        "kind": row.kind,
+        "message": row.message,
+        "is_read": row.is_read,
+        "created_at": row.created_at,
+    }
+
+
+def list_notifications(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page:
+    """A page of the actor's own notifications, the newest first; `unread` is how many there are
+    in all that have not been read."""
+    order = Order("-id", _NOTIFICATIONS.c.id, _NOTIFICATIONS.c.id, descending=True)
+    mine = [_NOTIFICATIONS.c.user_id == actor.id]
+    if "is_read" in query:
+        mine.append(_NOTIFICATIONS.c.is_read.is_(query["is_read"]))
+    statement = (
+        select(_NOTIFICATIONS, _NOTIFICATIONS.c.id.label("sort_key"))
+        .where(*mine, *order.after(query.get("cursor")))
+        .order_by(*order.clauses())
+        .limit(query["limit"] + 1)
+    )
+    rows, cursor = cut(tx.execute(statement).all(), query["limit"], order)
+    unread: int = tx.execute(_UNREAD, {"user_id": actor.id}).scalar_one()
+    return Page([notification_dict(row) for row in rows], cursor, {"unread": unread})
+
+
+def access_notification_by_id(tx: Transaction, actor: Actor, notification_id: int) -> Row[Any]:
+    """One of the actor's own.  Raises 404."""
+    row = tx.execute(_NOTIFICATION_BY_ID, {"id": notification_id}).one_or_none()
+    if row is None or row.user_id != actor.id:
+        raise not_found("notification")
+    return row
+
+
+def user_by_id(tx: Transaction, user_id: int) -> Row[Any] | None:
+    return tx.execute(_USER_BY_ID, {"id": user_id}).one_or_none()
+
+
+def users_by_name(tx: Transaction, name: str) -> list[Row[Any]]:
+    """Accounts whose username or e-mail address is `name`, whatever the case (at most one,
+    as long as `actions.users` lets nobody take another's address for a username)."""
+    return list(tx.execute(_USERS_BY_NAME, {"name": name}))
+
+
+def user_by_external_id(tx: Transaction, external_id: str) -> Row[Any] | None:
+    return tx.execute(_USER_BY_EXTERNAL_ID, {"external_id": external_id}).one_or_none()
+
+
+def is_revoked(tx: Transaction, session: str) -> bool:
+    return tx.execute(_REVOKED, {"session": session}).one_or_none() is not None
+
+
+def kept_answer(tx: Transaction, actor: Actor, key: str) -> Row[Any] | None:
+    """What the first request with this idempotency key was answered."""
+    return tx.execute(
+        select(table(IdempotencyKey)).where(
+            IdempotencyKey.actor_id == actor.id, IdempotencyKey.key == key
+        )
+    ).one_or_none()

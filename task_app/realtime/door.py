@@ -1,0 +1,46 @@
+"""Who comes in by a socket's or a stream's URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from task_app import auth
+from task_app.access import Actor
+from task_app.commands import authenticate, redeem
+from task_app.dialects import CHANNELS, FIBER, GIN, Dialect
+from task_app.errors import AppError, forbidden
+
+# The raw WebSockets, with and without a slash at the end, and what is spoken there.
+PATHS: Mapping[str, Dialect] = {"/api/v1/ws": FIBER, "/ws": GIN, "/ws/tasks": CHANNELS}
+# A JWT in a URL would stand in every log on its way.
+REFUSED_IN_URL = ("token", "access_token", "jwt", "authorization")
+
+
+def query_of(environ: Mapping[str, Any]) -> dict[str, str]:
+    """The URL's query, the first of each name.  Raises 400 for one with a token in it."""
+    try:
+        query = parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=20)
+    except ValueError as error:
+        raise AppError("invalid_query", 400, "The query has too many fields") from error
+    for name in REFUSED_IN_URL:
+        if name in query:
+            raise AppError("token_in_url", 400, "A token must not be in a URL; use a ticket")
+    return {name: values[0] for name, values in query.items()}
+
+
+def actor_at_door(environ: Mapping[str, Any], query: Mapping[str, str]) -> Actor | None:
+    """Who connects, by header or by ticket; None when neither is there.  Raises 401."""
+    header = environ.get("HTTP_AUTHORIZATION")
+    if header is not None:
+        return authenticate(auth.token_in_header(header))
+    return redeem(query["ticket"]) if "ticket" in query else None
+
+
+def check_origin(environ: Mapping[str, Any], allowed: Iterable[str]) -> None:
+    """Raises 403 for a page of another site: its visitor's rights are not the page's."""
+    origin = environ.get("HTTP_ORIGIN")
+    here = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
+    if origin is not None and origin != here and origin not in allowed:
+        raise forbidden("This origin may not connect; see ALLOWED_ORIGINS")

@@ -1,0 +1,228 @@
+"""Rooms and the subscribers of this process.
+
+A subscriber is one connection of any transport.  It joins the rooms its actor may see; the relay
+hands each committed event to `deliver`, which encodes it once per wire form and gives it to every
+subscriber in the event's rooms, once.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from task_app import access, metrics
+from task_app.access import Actor
+from task_app.events import Event
+
+log = logging.getLogger(__name__)
+
+# Why the server ends a connection -> the close code of a WebSocket.  4401: bring another token;
+# 4408 and 1012: come back with `since`.
+ENDINGS = {
+    "unauthorized": 4401,
+    "token_expired": 4401,
+    "logged_out": 4401,
+    "account_changed": 4401,
+    "slow_reader": 4408,
+    "timeout": 1001,
+    "server_stopping": 1012,
+}
+
+
+class Wire(Protocol):
+    """A transport and a dialect together: how an event looks on the way out."""
+
+    def encode(self, event: Event, epoch: str) -> Any:
+        """The frame that `Subscriber.send` takes."""
+
+
+class Subscriber:
+    """One connection.
+
+    `actor` is who is signed in on it, None for nobody; `rooms` are those it has joined; `after`
+    is the number of the last event it had by then; `ended` is set once the server has ended it.
+    """
+
+    wire: Wire
+
+    def __init__(self) -> None:
+        self.actor: Actor | None = None
+        self.rooms: frozenset[str] = frozenset()
+        self.after = 0
+        self.ended = False
+        self.catching_up = False  # it fell behind, and is being given the rest from the log
+
+    def send(self, frame: Any) -> bool:
+        """Put one encoded event on its way; must neither wait nor raise.  False when no more can
+        wait for this client; the event is not put then."""
+        raise NotImplementedError
+
+    def notice(self, name: str, payload: dict[str, Any]) -> None:
+        """Tell the client something that is no event: `ready`, `resync`."""
+        raise NotImplementedError
+
+    def wait_for_room(self) -> bool:
+        """Wait until the client has read most of what waits for it.  False, and the connection
+        is ended, when it does not."""
+        raise NotImplementedError
+
+    def end(self, reason: str) -> None:
+        """Close the connection, for one of `ENDINGS`."""
+        raise NotImplementedError
+
+
+class Feeds:
+    """The rooms.  `lock` orders joining and delivering: whoever joins knows which event was the
+    last before, and misses none after."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.rooms: defaultdict[str, set[Subscriber]] = defaultdict(set)
+        self.of_user: defaultdict[int | None, set[Subscriber]] = defaultdict(set)
+        self.connected: set[Subscriber] = set()  # signed in or not
+        # What becomes of a subscriber that took the events up to this number and has no room
+        # for the next (`replay.py`).
+        self.when_full: Callable[[Subscriber, int], None] = lambda subscriber, _: subscriber.end(
+            "slow_reader"
+        )
+
+    def clear(self) -> None:
+        with self.lock:
+            self.rooms.clear()
+            self.of_user.clear()
+            self.connected.clear()
+
+    def connect(self, subscriber: Subscriber) -> None:
+        """Count the connection.  It is in no room yet."""
+        with self.lock:
+            self.connected.add(subscriber)
+
+    def disconnect(self, subscriber: Subscriber) -> None:
+        """The connection is gone."""
+        with self.lock:
+            subscriber.ended = True
+            self._leave(subscriber)
+            self._dismiss(subscriber)
+            self.connected.discard(subscriber)
+
+    def admit(self, subscriber: Subscriber, actor: Actor) -> None:
+        """Note who is signed in; from here on control events reach the connection."""
+        with self.lock:
+            before = subscriber.actor
+            if before is not None and (before.id, before.role) != (actor.id, actor.role):
+                self._leave(subscriber)  # its rooms were another's, or another role's
+            self._dismiss(subscriber)
+            subscriber.actor = actor
+            self.of_user[actor.id].add(subscriber)
+
+    def join(self, subscriber: Subscriber, after: int) -> None:
+        """Let the subscriber have what its actor may see from the event after `after` on."""
+        with self.lock:
+            self._leave(subscriber)
+            if subscriber.actor is None or subscriber.ended:
+                return
+            subscriber.after = after
+            subscriber.rooms = access.rooms_of(subscriber.actor)
+            for room in subscriber.rooms:
+                self.rooms[room].add(subscriber)
+
+    def _leave(self, subscriber: Subscriber) -> None:
+        for room in subscriber.rooms:
+            _discard(self.rooms, room, subscriber)
+        subscriber.rooms = frozenset()
+
+    def _dismiss(self, subscriber: Subscriber) -> None:
+        if subscriber.actor is not None:
+            _discard(self.of_user, subscriber.actor.id, subscriber)
+
+    def obey(self, event: Event, epoch: str) -> None:
+        """Do what a control event asks: end sessions, give people the rooms of their new role."""
+        with self.lock:
+            for subscriber in list(self.of_user.get(event.data["user_id"], ())):
+                try:
+                    self._obey(subscriber, event, epoch)
+                except Exception:  # the others must end all the same
+                    log.exception("a connection could not be told of event %s", event.seq)
+
+    def _obey(self, subscriber: Subscriber, event: Event, epoch: str) -> None:
+        actor = subscriber.actor
+        if actor is None:
+            return
+        if event.type == "session_revoked":
+            if actor.session == event.data["session"]:
+                subscriber.end("logged_out")
+        elif event.data["ended"]:
+            subscriber.end("account_changed")
+        elif event.data["role"] != actor.role:
+            # What is visible changes as a whole: the client must read its list again.
+            subscriber.actor = replace(actor, role=event.data["role"])
+            if subscriber.rooms:
+                self.join(subscriber, event.seq)
+            subscriber.notice(
+                "resync", {"reason": "sight_changed", "seq": event.seq, "epoch": epoch}
+            )
+
+    def deliver(self, event: Event, epoch: str) -> int:
+        """Give the event to everyone in its rooms who has not had it; returns to how many.
+
+        Called in `seq` order.
+        """
+        began = time.perf_counter()
+        with self.lock:
+            reached = 0
+            frames: dict[Wire, Any] = {}
+            for subscriber in self._audience(event.rooms):
+                if event.seq <= subscriber.after:
+                    continue
+                try:
+                    self._give(subscriber, event, epoch, frames)
+                    reached += 1
+                except Exception:  # one client's trouble, or one dialect's, is nobody else's
+                    log.exception("event %s could not be sent to a client", event.seq)
+        metrics.FANOUT.observe(time.perf_counter() - began)
+        return reached
+
+    def _give(
+        self, subscriber: Subscriber, event: Event, epoch: str, frames: dict[Wire, Any]
+    ) -> None:
+        frame = frames.get(subscriber.wire)
+        if frame is None:
+            frame = frames[subscriber.wire] = subscriber.wire.encode(event, epoch)
+        if not subscriber.send(frame):
+            # It gets the rest from the log once it has read what waits for it.
+            self._leave(subscriber)
+            self.when_full(subscriber, event.seq - 1)
+
+    def _audience(self, rooms: Iterable[str]) -> set[Subscriber]:
+        found = [members for room in rooms if (members := self.rooms.get(room))]
+        return set().union(*found)
+
+    def expire(self) -> None:
+        """End the connections whose token has expired."""
+        now = time.time()
+        with self.lock:
+            late = [
+                subscriber
+                for subscriber in self.connected
+                if (actor := subscriber.actor) is not None
+                and actor.expires_at is not None
+                and actor.expires_at <= now
+            ]
+        for subscriber in late:
+            subscriber.end("token_expired")
+
+
+def _discard(groups: dict[Any, set[Subscriber]], key: Any, subscriber: Subscriber) -> None:
+    members = groups.get(key)
+    if members is not None:
+        members.discard(subscriber)
+        if not members:
+            del groups[key]
+
+
+feeds = Feeds()

@@ -1,0 +1,313 @@
+"""Socket.IO: connections in, commands in, events out.
+
+A client may connect with a token (`auth={"token": …}` or an `Authorization` header), bring one
+later (`authenticate`), or carry one in each payload.  Without a token a connection joins no room
+and receives nothing but the answers to what it sends.  Every command of `COMMANDS` that has an
+`event` name is an event here; its answer goes to the acknowledgement, and what went wrong also
+as an `error` event.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import socketio as python_socketio
+from engineio import packet as engineio_packet
+from flask import Flask
+from flask_socketio import Namespace
+from socketio import packet
+from socketio.exceptions import ConnectionRefusedError as Refused
+
+from task_app import access, auth, jsonio
+from task_app.access import Actor
+from task_app.commands import authenticate
+from task_app.dialects import NATIVE
+from task_app.errors import AppError, unauthorized
+from task_app.events import Event
+from task_app.extensions import socketio
+from task_app.realtime import replay, wire
+from task_app.realtime.door import query_of
+from task_app.realtime.engine import engine
+from task_app.realtime.feeds import Subscriber, feeds
+from task_app.realtime.messages import Answer, answer
+from task_app.realtime.outbox import DRAIN_SECONDS, MAX_BYTES, MAX_MESSAGES
+from task_app.realtime.packets import ATTACHMENT, UNREADABLE, Packet
+from task_app.realtime.relay import relay
+from task_app.realtime.replay import Position
+
+log = logging.getLogger(__name__)
+
+ROOT = "/"
+WELCOME = {"data": "Connected to the server"}
+FAREWELL = {"data": "Disconnected from the server"}
+# After these endings a client should come back: its transport is closed, and Socket.IO clients
+# reconnect by themselves then; after the others it is told to stay away until it signs in.
+COME_BACK = ("server_stopping", "slow_reader")
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """An event that any number of connections can be sent: as an Engine.IO packet for their
+    queues, and as the WebSocket frame that becomes of it."""
+
+    packet: engineio_packet.Packet
+    frame: bytes
+
+
+class SocketIOWire:
+    """An event as Socket.IO clients get it."""
+
+    def encode(self, event: Event, epoch: str) -> Encoded:
+        data = [event.type, NATIVE.event(event, epoch)]
+        text = Packet(packet.EVENT, data=data, namespace=ROOT).encode()
+        whole = engineio_packet.Packet(engineio_packet.MESSAGE, text)
+        return Encoded(whole, wire.frame(whole.encode()))
+
+
+class Connection(Subscriber):
+    """One Socket.IO client."""
+
+    wire = SocketIOWire()
+
+    def __init__(self, sid: str, eio_sid: str, actor: Actor | None, where: Position) -> None:
+        super().__init__()
+        self.sid = sid
+        self.eio_sid = eio_sid
+        self.invited = actor  # who signs in once the client knows it is connected
+        self.where = where
+
+    def send(self, frame: Encoded) -> bool:
+        engine_socket = socketio.server.eio.sockets.get(self.eio_sid)
+        if engine_socket is None or engine_socket.closed:
+            return True
+        if engine_socket.upgraded and engine_socket.queue.empty():
+            websocket = getattr(engine_socket, "transport_socket", None)
+            if websocket is not None and engine.offer(websocket, frame.frame):
+                return True
+        if _is_full(engine_socket.queue):
+            return False
+        # Packets are encoded once for everybody, which the public `emit` cannot do.
+        socketio.server.eio.send_packet(self.eio_sid, frame.packet)
+        return True
+
+    def notice(self, name: str, payload: dict[str, Any]) -> None:
+        self.emit(name, payload)
+
+    def emit(self, name: str, payload: Any) -> None:
+        """Send this client, and nobody else, an event."""
+        socketio.server.emit(name, payload, to=self.sid, namespace=ROOT)
+
+    def has_room(self) -> bool:
+        """Whether more answers may wait: four times what events may, since a polling client can
+        ask 512 things in one POST before it fetches an answer."""
+        engine_socket = socketio.server.eio.sockets.get(self.eio_sid)
+        if engine_socket is None or engine_socket.queue.empty():
+            return True
+        count, size = _backlog(engine_socket.queue)
+        return count < 4 * MAX_MESSAGES and size < 4 * MAX_BYTES
+
+    def wait_for_room(self) -> bool:
+        until = time.monotonic() + DRAIN_SECONDS
+        while time.monotonic() < until:
+            engine_socket = socketio.server.eio.sockets.get(self.eio_sid)
+            if engine_socket is None or engine_socket.closed or self.ended:
+                return False
+            count, size = _backlog(engine_socket.queue)
+            if count < MAX_MESSAGES // 4 and size < MAX_BYTES // 4:
+                return True
+            socketio.sleep(0.01)
+        self.end("slow_reader")
+        return False
+
+    def end(self, reason: str) -> None:
+        if self.ended:
+            return
+        feeds.disconnect(self)
+        self.emit("message", FAREWELL)
+        if reason in COME_BACK:
+            _close_transport(self.eio_sid, at_once=reason == "slow_reader")
+        else:
+            socketio.server.disconnect(self.sid, namespace=ROOT)
+
+
+def _backlog(queue: Any) -> tuple[int, int]:
+    """How many packets wait for a client, and their characters."""
+    waiting = list(queue.queue)
+    return len(waiting), sum(len(item.data or "") for item in waiting if item)
+
+
+def _is_full(queue: Any) -> bool:
+    if queue.empty():
+        return False
+    count, size = _backlog(queue)
+    return count >= MAX_MESSAGES or size >= MAX_BYTES
+
+
+def _close_transport(eio_sid: str, *, at_once: bool) -> None:
+    engine_socket = socketio.server.eio.sockets.get(eio_sid)
+    if engine_socket is None:
+        return
+    engine_socket.close(wait=False)
+    connection = getattr(engine_socket, "transport_socket", None)
+    if at_once and connection is not None:
+        connection.abort()  # its writer waits for a client that does not read
+
+
+class Manager(python_socketio.Manager):
+    """python-socketio's manager, with a word when the client has been told it is connected:
+    what is sent before that is lost on some clients."""
+
+    def connect(self, sid: str, namespace: str) -> str:
+        sid = super().connect(sid, namespace)
+        handlers.connected(sid)
+        return sid
+
+
+class TaskNamespace(Namespace):
+    """The one namespace.  Every event of every client passes `trigger_event`."""
+
+    app: Flask  # set by `register`
+
+    def __init__(self) -> None:
+        super().__init__(ROOT)
+        self.connections: dict[str, Connection] = {}
+        self.nameless: set[str] = set()  # Engine.IO connections without a Socket.IO one, once seen
+
+    def trigger_event(self, event: str, sid: str, *args: Any) -> Any:
+        """Called by python-socketio.  What is returned is the acknowledgement."""
+        if event in ("connect", "disconnect") and self._is_live(sid):
+            return None  # a client's own event under a reserved name: not for us
+        with self.app.app_context():
+            if event == "connect":
+                return self._connect(sid, *args)
+            if event == "disconnect":
+                return self._disconnect(sid)
+            return self._receive(sid, event, args)
+
+    def connected(self, sid: str) -> None:
+        """The client knows that it is connected: greet it and start its feed."""
+        connection = self.connections.get(sid)
+        if connection is None:
+            return
+        connection.emit("message", WELCOME)
+        if connection.invited is not None:
+            with self.app.app_context(), replay.or_end(connection):
+                replay.start(connection, connection.invited, connection.where)
+
+    def reap(self) -> None:
+        """Close the connections that have not entered the namespace since the last time."""
+        here = {connection.eio_sid for connection in list(self.connections.values())}
+        nameless = set(socketio.server.eio.sockets) - here
+        for eio_sid in nameless & self.nameless:
+            _close_transport(eio_sid, at_once=True)
+        self.nameless = nameless
+
+    def _is_live(self, sid: str) -> bool:
+        return bool(socketio.server.manager.is_connected(sid, ROOT))
+
+    def _connect(self, sid: str, environ: Mapping[str, Any], credentials: Any = None) -> bool:
+        try:
+            token, where = _credentials(environ, credentials)
+            actor = None if token is None else authenticate(token)
+        except AppError as error:
+            raise Refused(error.message, error.to_dict()) from error
+        except Exception as error:
+            # Anything but a refusal would leave the client half connected in the namespace.
+            log.exception("a connection could not be set up")
+            raise Refused("The server could not set up the connection") from error
+        eio_sid = socketio.server.manager.eio_sid_from_sid(sid, ROOT)
+        connection = self.connections[sid] = Connection(sid, eio_sid, actor, where)
+        feeds.connect(connection)
+        return True
+
+    def _disconnect(self, sid: str) -> None:
+        connection = self.connections.pop(sid, None)
+        if connection is not None:
+            feeds.disconnect(connection)
+
+    def _receive(self, sid: str, event: str, args: tuple[Any, ...]) -> Any:
+        connection = self.connections.get(sid)
+        if connection is None or event == ATTACHMENT:
+            return None
+        # A client that sends much in one go must not keep the hub from the others, nor one that
+        # reads no answers fill the memory with them.
+        socketio.sleep(0)
+        if not connection.has_room() and not connection.wait_for_room():
+            return None
+        try:
+            if event == UNREADABLE or len(args) > 1:
+                raise AppError("invalid_payload", 400, "The payload must be one JSON object")
+            return _reply(connection, answer(connection, event, args[0] if args else {}, NATIVE))
+        except AppError as error:
+            body = error.to_dict()
+        except Exception:
+            log.exception("the event %r failed", event)
+            body = AppError("internal_error", 500, "The server could not do this").to_dict()
+        connection.emit("error", body)
+        return body
+
+
+def _credentials(environ: Mapping[str, Any], credentials: Any) -> tuple[str | None, Position]:
+    """The token a client connects with, if any, and where it stands.  Raises 401 and 400."""
+    query_of(environ)  # refuses a token in the URL
+    given = credentials if isinstance(credentials, Mapping) else {}
+    where = replay.position(given.get("since"), given.get("epoch"))
+    token = given.get("token")
+    if token is None:
+        header = environ.get("HTTP_AUTHORIZATION")
+        return None if header is None else auth.token_in_header(header), where
+    if not isinstance(token, str):
+        raise unauthorized()
+    return token, where
+
+
+def _reply(connection: Connection, done: Answer) -> Any:
+    """The acknowledgement; and, to a sender whose feed does not carry it, the event itself."""
+    for event in [event for event in done.events if event.task_id is not None][:1]:
+        payload = NATIVE.event(event, relay.epoch)
+        # By right and not by the rooms joined: one that is catching up gets it from the log.
+        feed = access.rooms_of(connection.actor) if connection.actor else frozenset()
+        if not feed.intersection(event.rooms):
+            connection.emit(event.type, payload)
+        return payload
+    if done.kind:
+        # A list comes as an event too, for clients that use no acknowledgements.
+        connection.emit(done.kind, done.body)
+    return done.body
+
+
+def _origin_allowed(app: Flask, origin: str | None, environ: Mapping[str, Any]) -> bool:
+    """The server's own pages and those of `ALLOWED_ORIGINS`; python-socketio's client sends the
+    server's own address.  What a proxy adds may be believed: no page can set these headers."""
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ["wsgi.url_scheme"])
+    host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
+    own = "://".join(part.partition(",")[0].strip() for part in (scheme, host))
+    return origin == own or origin in app.config["ALLOWED_ORIGINS"]
+
+
+handlers = TaskNamespace()
+
+
+def register(app: Flask) -> None:
+    """Bind Socket.IO to the application."""
+    handlers.app = app
+    handlers.connections.clear()
+    feeds.clear()
+    socketio.init_app(
+        app,
+        async_mode=app.config["ASYNC_MODE"],
+        client_manager=Manager(),
+        json=jsonio,
+        serializer=Packet,
+        # A client's events are handled one after the other, in the order it sent them.
+        async_handlers=False,
+        manage_session=False,
+        cors_allowed_origins=lambda origin, environ: _origin_allowed(app, origin, environ),
+        max_http_buffer_size=app.config["MAX_CONTENT_LENGTH"],
+    )
+    wire.install(socketio.server.eio)
+    socketio.on_namespace(handlers)

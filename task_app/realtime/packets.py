@@ -1,0 +1,77 @@
+"""Socket.IO packets as strict as the rest of the server.
+
+python-socketio's own class takes any JSON as an event, and binary packets whose attachments
+nobody bounds; what it cannot read ends the connection without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engineio import socket as engineio_socket
+from engineio.exceptions import EngineIOError
+from engineio.payload import Payload
+from socketio import packet
+
+from task_app import jsonio
+
+# What an event that cannot be read is called instead: its sender is answered with an error.
+UNREADABLE = "\x00unreadable"
+# A binary attachment, which no event that was taken announced; it is passed over.
+ATTACHMENT = "\x00attachment"
+TAKEN = (packet.CONNECT, packet.DISCONNECT, packet.EVENT, packet.ACK)
+# Packets in one POST of the polling transport (python-engineio's own bound is 16).
+Payload.max_decode_packets = 512
+_take_post = engineio_socket.Socket.handle_post_request
+
+
+def _take_post_or_end(self: engineio_socket.Socket, environ: Any) -> None:
+    """Take a POST.  One with more packets, or that cannot be read, ends the session with 400.
+
+    As it comes, it is dropped, answered with 200 and logged with a traceback; or its request
+    waits for ever until the client has polled what waits for it.
+    """
+    try:
+        _take_post(self, environ)
+    except (EngineIOError, ValueError, TypeError, IndexError) as error:
+        self.close(wait=False, abort=True)
+        raise EngineIOError("the request cannot be read") from error
+
+
+engineio_socket.Socket.handle_post_request = _take_post_or_end
+
+
+class Packet(packet.Packet):
+    """A Socket.IO packet."""
+
+    json = jsonio
+    data: Any
+
+    def __init__(self, *args: Any, encoded_packet: str | bytes | None = None, **kwargs: Any):
+        super().__init__(*args, encoded_packet=encoded_packet, **kwargs)
+        if encoded_packet == "":
+            self.data = [UNREADABLE]
+
+    def decode(self, encoded_packet: str | bytes) -> int:
+        """Read the packet.  What cannot be read becomes an event that says so; never raises."""
+        if isinstance(encoded_packet, bytes):
+            self.packet_type, self.data = packet.EVENT, [ATTACHMENT]
+            return 0
+        try:
+            super().decode(encoded_packet)
+        except (ValueError, IndexError):
+            # A connect that cannot be read is refused like one with a bad token.
+            connecting = self.packet_type == packet.CONNECT
+            self.data = {"token": UNREADABLE} if connecting else None
+        if self.packet_type not in TAKEN:
+            # No command takes binary data: nothing is kept waiting for its attachments.
+            self.packet_type, self.data = packet.EVENT, None
+        if self.packet_type == packet.EVENT and not _is_event(self.data):
+            self.data = [UNREADABLE]
+        if self.packet_type == packet.ACK and not isinstance(self.data, list):
+            self.data = []
+        return 0
+
+
+def _is_event(data: Any) -> bool:
+    return isinstance(data, list) and bool(data) and isinstance(data[0], str)

@@ -1,0 +1,87 @@
+"""Committed events to this process's feeds, in `seq` order, each once.
+
+Who commits calls `publish`.  An event that follows the last one is delivered at once; anything
+else means that somebody else (another thread, another process) committed too, and the log is
+read from where this process stands.  A poll (`jobs.py`) picks up what nobody here published.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from task_app import auth, database, events
+from task_app.errors import AppError
+from task_app.events import EVENTS, Event
+from task_app.extensions import socketio
+from task_app.realtime.feeds import feeds
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+BREATH = 50
+
+
+class Relay:
+    """`last_seq` is the number of the last event that was handed to the feeds."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.last_seq = 0
+        self.epoch = ""
+
+    def start(self, app: Flask) -> None:
+        """Stand at the end of the log as it is now.  The database must be migrated."""
+        with app.app_context(), database.reading() as tx:
+            self.last_seq, self.epoch = events.head(tx)
+
+    def publish(self, committed: list[Event]) -> int:
+        """Deliver what was just committed; returns how many connections were given it.
+
+        Never raises: the change is done, and whatever cannot be delivered now is picked up by
+        the poll.
+        """
+        with self.lock:
+            if committed[0].seq == self.last_seq + 1:
+                return self._deliver_all(committed)
+            return self.catch_up() if committed[-1].seq > self.last_seq else 0
+
+    def catch_up(self) -> int:
+        """Deliver what the log holds past `last_seq`."""
+        reached = 0
+        try:
+            while True:
+                with self.lock:
+                    with database.reading() as tx:
+                        batch = events.since(tx, self.last_seq, BATCH)
+                    reached += self._deliver_all(batch)
+                if len(batch) < BATCH:
+                    return reached
+        except (AppError, SQLAlchemyError, database.Busy):
+            log.warning("the event log cannot be read at the moment")
+            return reached
+
+    def _deliver_all(self, batch: list[Event]) -> int:
+        reached = 0
+        for number, event in enumerate(batch, 1):
+            reached += self._deliver(event)
+            if number % BREATH == 0:
+                socketio.sleep(0)  # a long batch must not keep the hub from everybody else
+        return reached
+
+    def _deliver(self, event: Event) -> int:
+        self.last_seq = event.seq
+        try:
+            if not EVENTS[event.type].control:
+                return feeds.deliver(event, self.epoch)
+            auth.forget(event.type, event.data)
+            feeds.obey(event, self.epoch)
+        except Exception:  # one bad event must not keep the next from anybody
+            log.exception("event %s could not be delivered", event.seq)
+        return 0
+
+
+relay = Relay()

@@ -1,0 +1,127 @@
+"""Server-Sent Events (WHATWG HTML, section 9.2): the feed for `curl -N` and EventSource."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
+
+from flask import Response, current_app, request, stream_with_context
+
+from task_app import jsonio
+from task_app.access import Actor
+from task_app.dialects import Dialect
+from task_app.errors import unauthorized
+from task_app.events import Event
+from task_app.extensions import socketio
+from task_app.realtime import replay
+from task_app.realtime.door import actor_at_door, query_of
+from task_app.realtime.feeds import Subscriber, feeds
+from task_app.realtime.outbox import DRAIN_SECONDS, FAREWELL_SECONDS, Outbox
+from task_app.realtime.replay import Position
+from task_app.realtime.wire import raw_socket
+
+KEEPALIVE_SECONDS = 15
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+def frame(name: str, payload: Any, event_id: str | None = None) -> str:
+    """One event of the stream."""
+    head = "" if event_id is None else f"id: {event_id}\n"
+    return f"{head}event: {name}\ndata: {jsonio.dumps(payload)}\n\n"
+
+
+class EventStreamWire:
+    """An event as one event of the stream; its id is what `Last-Event-ID` brings back."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+
+    def encode(self, event: Event, epoch: str) -> str:
+        return frame(event.type, self.dialect.event(event, epoch), f"{epoch}-{event.seq}")
+
+
+_wires: dict[str, EventStreamWire] = {}
+
+
+class Stream(Subscriber):
+    """One open response."""
+
+    def __init__(self, dialect: Dialect, connection: Any) -> None:
+        super().__init__()
+        self.wire = _wires.setdefault(dialect.name, EventStreamWire(dialect))
+        self.outbox: Outbox[str] = Outbox()
+        self.connection = connection
+
+    def send(self, frame: str) -> bool:
+        return self.outbox.put(frame)
+
+    def notice(self, name: str, payload: dict[str, Any]) -> None:
+        event_id = f"{payload['epoch']}-{payload['seq']}" if "seq" in payload else None
+        if not self.send(frame(name, payload, event_id)):
+            self.end("slow_reader")
+
+    def wait_for_room(self) -> bool:
+        if self.outbox.wait_for_room(DRAIN_SECONDS):
+            return True
+        self.end("slow_reader")
+        return False
+
+    def end(self, reason: str) -> None:
+        if self.ended:
+            return
+        feeds.disconnect(self)
+        if reason == "slow_reader":
+            self.outbox.close(discard=True)
+            socketio.start_background_task(self._cut)
+        else:
+            self.outbox.put(frame("end", {"reason": reason}))
+            self.outbox.close()
+
+    def _cut(self) -> None:
+        """The writer may wait in the socket of a client that does not read."""
+        socketio.sleep(FAREWELL_SECONDS)
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def open_stream(dialect: Dialect) -> Response:
+    """Answer this request with the feed of whoever sends it.  Raises 400, 401."""
+    query = query_of(request.environ)
+    actor = actor_at_door(request.environ, query)
+    if actor is None:
+        raise unauthorized()
+    where = _position(query)
+    stream = Stream(dialect, raw_socket(request.environ))
+    body = stream_with_context(_body(stream, actor, where))
+    response = Response(body, mimetype="text/event-stream")
+    response.headers.update(HEADERS)
+    return response
+
+
+def _position(query: Mapping[str, str]) -> Position:
+    last = request.headers.get("Last-Event-ID")
+    if last:
+        epoch, _, seq = last.rpartition("-")
+        return replay.position(seq, epoch or None)
+    return replay.position(query.get("since"), query.get("epoch"))
+
+
+def _body(stream: Stream, actor: Actor, where: Position) -> Iterator[str]:
+    feeds.connect(stream)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def bring_up_to_date() -> None:
+        with app.app_context(), replay.or_end(stream):
+            replay.start(stream, actor, where)
+
+    try:
+        yield ": connected\n\n"
+        # Beside the writing, because a replay waits for the reader when the outbox is full.
+        socketio.start_background_task(bring_up_to_date)
+        while (frames := stream.outbox.take(KEEPALIVE_SECONDS)) is not None:
+            yield "".join(frames) or ": keepalive\n\n"
+    finally:
+        stream.outbox.close()
+        feeds.disconnect(stream)

@@ -1,0 +1,76 @@
+"""REST: the one URL table, mounted once for each prefix that client families use.
+
+The prefix picks the dialect of the answers; what comes in is understood in all of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask
+from flask_restful import Api
+
+from task_app.resources import (
+    docs,
+    errors,
+    headers,
+    limits,
+    monitoring,
+    streams,
+    tasks,
+    tokens,
+    users,
+)
+from task_app.resources import notifications as notices
+from task_app.resources.base import DIALECTS, json_response
+
+# A resource and its URLs under every prefix, with and without a slash at the end.
+ROUTES: tuple[tuple[Any, ...], ...] = (
+    (tokens.RegisterResource, "/register", "/users/register", "/auth/register"),
+    (tokens.LoginResource, "/login", "/users/login", "/auth/login"),
+    (tokens.RefreshResource, "/refresh", "/auth/refresh"),
+    (tokens.LogoutResource, "/logout", "/users/logout", "/auth/logout"),
+    (tokens.VerifyResource, "/auth/verify"),
+    (tokens.PasswordResource, "/users/password", "/auth/password"),
+    (users.ProfileResource, "/users/profile", "/profile"),
+    (users.UserListResource, "/users"),
+    (users.UserResource, "/users/<int:user_id>"),
+    (tasks.TaskListResource, "/tasks"),
+    (tasks.TaskBulkResource, "/tasks/bulk"),
+    (tasks.TaskResource, "/tasks/<int:task_id>"),
+    (notices.NotificationListResource, "/notifications"),
+    (notices.NotificationReadResource, "/notifications/read"),
+    (notices.NotificationResource, "/notifications/<int:notification_id>"),
+    (notices.BroadcastResource, "/broadcast"),
+    (streams.EventStreamResource, "/events"),
+    (streams.TicketResource, "/ws/ticket"),
+    (monitoring.HealthResource, "/health"),
+    (monitoring.ReadyResource, "/ready"),
+)
+PREFIXES = {"native": "", "channels": "/api", "fiber": "/api/v1"}
+
+
+class JsonApi(Api):
+    """Flask-RESTful answers errors by itself, around the application's error handlers and in
+    another shape; this hands them back to Flask, so that every error has the one shape."""
+
+    def error_router(self, original_handler: Any, error: Any) -> Any:
+        return original_handler(error)
+
+
+def register(app: Flask) -> None:
+    """Add every route of the table, and the answer to every error, to the application."""
+    app.url_map.strict_slashes = False
+    errors.register(app)
+    headers.register(app)
+    limits.register(app)
+    monitoring.register(app)
+    docs.register(app, ROUTES, PREFIXES)
+    for dialect in DIALECTS:
+        blueprint = Blueprint(dialect, __name__)
+        api = JsonApi(blueprint)
+        api.representations.clear()
+        api.representations["application/json"] = json_response
+        for resource, *urls in ROUTES:
+            api.add_resource(resource, *urls)
+        app.register_blueprint(blueprint, url_prefix=PREFIXES[dialect] or None)

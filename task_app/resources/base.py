@@ -1,0 +1,148 @@
+"""What every resource shares: who asks, what they send, and how the answer is written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar
+from urllib.parse import urlencode
+
+from flask import Response, current_app, request
+from flask_restful import Resource
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from task_app import auth, jsonio
+from task_app.access import ANONYMOUS, Actor
+from task_app.commands import ANY, NOT_MODIFIED, Result, authenticate, execute
+from task_app.dialects import CHANNELS, FIBER, NATIVE, Dialect
+from task_app.errors import AppError
+
+_VERSION = re.compile(r"[0-9]{1,18}")
+# The payload of a request that carries none; a body of `null` is not that.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+# By the name of the blueprint, which stands for a prefix.
+DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (NATIVE, CHANNELS, FIBER)}
+
+
+def json_response(
+    body: Any, status: int = 200, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Flask-RESTful's representation of a body."""
+    content = None if status == NOT_MODIFIED else jsonio.dumps_bytes(body)
+    response = Response(content, status, mimetype="application/json")
+    response.headers.update(headers or {})
+    return response
+
+
+def current_dialect() -> Dialect:
+    """The dialect of the URL's prefix; the native one for a URL under none."""
+    return DIALECTS.get(request.blueprint or "", NATIVE)
+
+
+def current_actor() -> Actor:
+    """Who sends this request; `ANONYMOUS` without a token.  Raises 401 for a bad one."""
+    header = request.headers.get("Authorization")
+    return ANONYMOUS if header is None else authenticate(auth.token_in_header(header))
+
+
+def json_body() -> Any:
+    """The request's body.  Raises 400 for what is no JSON, 413, 415 for another content type."""
+    if request.mimetype != "application/json" and not request.mimetype.endswith("+json"):
+        raise AppError(
+            "unsupported_media_type", 415, "Send JSON, with Content-Type: application/json"
+        )
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise AppError("unsupported_media_type", 415, "Send the body without a content encoding")
+    data = request.get_data(cache=False)
+    # Werkzeug cuts a body that comes in chunks at the bound, and does not say so.
+    if request.content_length is None and len(data) >= current_app.config["MAX_CONTENT_LENGTH"]:
+        raise RequestEntityTooLarge
+    try:
+        return jsonio.loads(data)
+    except jsonio.JsonError as error:
+        raise AppError("invalid_json", 400, f"The body is not usable JSON: {error}") from error
+
+
+def optional_json_body() -> Any:
+    """The request's body, `{}` when it has none.  Raises as `json_body` does."""
+    return json_body() if request.get_data() else {}
+
+
+def by_method(**commands: str) -> Mapping[str, str]:
+    """The commands of a resource: `by_method(get="task.list", post="task.create")`."""
+    return MappingProxyType(commands)
+
+
+class CommandResource(Resource):
+    """A resource whose methods each execute one command.
+
+    `commands` names it for each method: `run` looks there and so does the OpenAPI document.
+    `optional_body` says that a body may be left out although the command has fields.
+    """
+
+    commands: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    optional_body: ClassVar[bool] = False
+
+    def run(
+        self, payload: Any = NOTHING, *, target: int | None = None, anonymous: bool = False
+    ) -> tuple[Any, int, dict[str, str]]:
+        """Execute the method's command with what the headers say, and answer its result."""
+        method = request.method.lower()
+        result = execute(
+            ANONYMOUS if anonymous else current_actor(),
+            self.commands["get" if method == "head" else method],
+            payload,
+            target=target,
+            expected_versions=_expected_versions(),
+            request_id=request.headers.get("Idempotency-Key"),
+            known=_known(),
+        )
+        return _answer(result)
+
+
+def _answer(result: Result) -> tuple[Any, int, dict[str, str]]:
+    dialect = current_dialect()
+    headers: dict[str, str] = {}
+    if result.epoch:
+        headers |= {"X-Event-Seq": str(result.seq), "X-Event-Epoch": result.epoch}
+    if result.validator is not None:
+        # Weak: the same tasks, perhaps in other bytes after an upgrade.
+        headers["ETag"] = f'W/"{result.validator}"'
+    if result.shape == "task":
+        headers["ETag"] = f'"{result.body["version"]}"'
+        if request.method in ("GET", "HEAD") and request.if_none_match.contains_weak(
+            str(result.body["version"])
+        ):
+            return None, NOT_MODIFIED, headers
+    if result.page is not None:
+        headers |= {f"X-{name.title()}-Count": str(n) for name, n in result.page.facts.items()}
+        if result.page.cursor is not None:
+            query = urlencode({**request.args.to_dict(), "cursor": result.page.cursor})
+            headers["Link"] = f'<{request.path}?{query}>; rel="next"'
+    if result.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    body = dialect.body(result.shape, result.body)
+    if any(event.type == "broadcast" for event in result.events):
+        body = {**body, "recipients": result.reached}
+    if isinstance(body, dict) and "access_token" in body:
+        headers["Cache-Control"] = "no-store"
+    return body, result.status, headers
+
+
+def _known() -> list[str]:
+    """The validators of `If-None-Match`; `*` stands for whatever there is."""
+    tags = request.if_none_match
+    return [ANY] if tags.star_tag else list(tags.as_set(include_weak=True))
+
+
+def _expected_versions() -> frozenset[int] | None:
+    """The versions of `If-Match` (RFC 9110, section 13.1.1).
+
+    A weak or foreign tag matches nothing; `*` asks only that the task exists, as does its absence.
+    """
+    tags = request.if_match
+    if tags.star_tag or "If-Match" not in request.headers:
+        return None
+    # Werkzeug gives None for the empty tag; int() refuses more digits than any version has.
+    return frozenset(int(tag) for tag in tags.as_set() if tag and _VERSION.fullmatch(tag))

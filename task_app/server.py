@@ -1,0 +1,267 @@
+"""Listening, signals and a graceful stop, for each ASYNC_MODE.
+
+`socketio.run` is not used: under eventlet it stops at 1 024 connections, queues 50 while it is
+busy, shows tracebacks to clients and drops the requests under way when it is told to stop.
+
+Only the standard library is imported at the top: `patch` must run before anything else does.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 4096
+CONNECTIONS = 20_000
+KEEPALIVE_SECONDS = 20
+READ_SECONDS = 30  # the longest pause in the middle of a request
+FAREWELL_SECONDS = 0.3
+GRACE_SECONDS = 8  # for requests under way; the whole stop stays under ten
+HASHING_THREADS = 2
+LOG_FORMAT = "{levelname} {asctime} {module} {message}"
+
+
+class ListenError(Exception):
+    """Why the address cannot be listened on, in one sentence for the operator."""
+
+
+def patch(mode: str) -> None:
+    """Make the standard library green when connections are served by eventlet."""
+    if mode == "eventlet":
+        # Eventlet is in maintenance and says so at each import; the README says why we use it.
+        warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
+        import eventlet
+
+        eventlet.monkey_patch()
+
+
+def serve(app: Flask) -> None:
+    """Serve until SIGTERM or SIGINT.  Raises `ListenError` when the address cannot be had."""
+    logging.basicConfig(
+        level=app.config["LOG_LEVEL"].upper(), format=LOG_FORMAT, style="{", stream=sys.stderr
+    )
+    run = {"eventlet": _serve_eventlet, "threading": _serve_threads}[app.config["ASYNC_MODE"]]
+    try:
+        listener = _listen(app.config["HOST"], app.config["PORT"])
+    except OSError as error:
+        where = f"{app.config['HOST']}:{app.config['PORT']}"
+        reason = os.strerror(error.errno or 0)
+        raise ListenError(
+            f"{where} cannot be listened on ({reason}); set HOST and PORT to another."
+        ) from error
+    # What exists now stays: the collector need not walk it again and again.  Half of the tail of a
+    # fan-out to 1 000 clients was the collector's.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+    run(app, listener)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+
+
+def _announce(app: Flask, port: int) -> None:
+    host = app.config["HOST"]
+    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104
+    print(f"Serving on http://{shown}:{port} (Ctrl-C stops)", flush=True)
+
+
+class StrictRequests:
+    """For a `BaseHTTPRequestHandler` (eventlet has one of its own): refuses a request whose end
+    two servers could see in two places (RFC 9112, sections 5.1 and 6), so that the rest of one
+    cannot pass for another."""
+
+    headers: Any
+    send_error: Any
+
+    def parse_request(self) -> bool:
+        if not super().parse_request():  # type: ignore[misc]
+            return False
+        codings = self.headers.get_all("Transfer-Encoding", [])
+        lengths = self.headers.get_all("Content-Length", [])
+        good = (
+            # After a line that is no header the parser leaves the rest as the message's body.
+            not self.headers.get_payload()
+            and len(codings) + len(lengths) <= 1
+            and all(coding.strip().lower() == "chunked" for coding in codings)
+            and all(length.isascii() and length.isdigit() for length in lengths)
+        )
+        if not good:
+            self.close_connection = True
+            self.send_error(400)
+        return good
+
+
+def _say_goodbye() -> None:
+    """End every socket and stream; their clients come back, to whoever serves then."""
+    from task_app.realtime.feeds import feeds
+
+    for subscriber in list(feeds.connected):
+        subscriber.end("server_stopping")
+
+
+def _serve_eventlet(app: Flask, listener: Any) -> None:
+    import eventlet
+    import eventlet.hubs
+    import eventlet.tpool
+    import eventlet.wsgi
+
+    from task_app import jobs
+    from task_app.extensions import offload
+    from task_app.realtime.engine import engine
+
+    class Protocol(StrictRequests, eventlet.wsgi.HttpProtocol):
+        """One connection; fair to the others."""
+
+        def get_environ(self) -> dict[str, Any]:
+            environ: dict[str, Any] = super().get_environ()
+            # Or Werkzeug takes a body that comes in chunks, and so has no length, for none.
+            environ["wsgi.input_terminated"] = environ["eventlet.input"].chunked_input
+            return environ
+
+        def setup(self) -> None:
+            super().setup()
+            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+        def handle_one_request(self) -> None:
+            super().handle_one_request()
+            # A client that always has its next request ready would keep the hub to itself:
+            # p99 of the others 265-538 ms without this, 5 ms with it.
+            eventlet.sleep(0)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Malformed requests are answered, not printed."""
+
+    def upgraded() -> None:
+        eventlet.wsgi.WSGI_LOCAL.already_handled = True
+
+    eventlet.tpool.set_num_threads(HASHING_THREADS)
+    offload.runner = eventlet.tpool.execute
+    engine.on = app.config["ENGINE"] == "on"
+    signals = _signal_pipe()
+    jobs.start(app)
+    accepting = eventlet.spawn(
+        eventlet.wsgi.server,
+        listener,
+        app,
+        custom_pool=eventlet.GreenPool(CONNECTIONS),
+        protocol=Protocol,
+        minimum_chunk_size=1,  # a stream's events leave at once, however small
+        keepalive=KEEPALIVE_SECONDS,
+        socket_timeout=READ_SECONDS,
+        log_output=False,
+        debug=False,
+        environ={
+            # A body without Content-Length ends where the chunks do; without this it is not read.
+            "wsgi.input_terminated": True,
+            "task_app.upgraded": upgraded,
+        },
+    )
+    _announce(app, listener.getsockname()[1])
+    # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.
+    eventlet.hubs.trampoline(signals, read=True)
+    log.info("stopping")
+    _say_goodbye()
+    eventlet.sleep(FAREWELL_SECONDS)
+    accepting.kill(SystemExit)  # eventlet.wsgi then closes idle connections, waits for the rest
+    listener.close()
+    with eventlet.Timeout(GRACE_SECONDS, False):
+        accepting.wait()
+
+
+def _signal_pipe() -> int:
+    """The end of a pipe that becomes readable at SIGTERM or SIGINT."""
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return readable
+
+
+def _serve_threads(app: Flask, listener: socket.socket) -> None:
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+
+    from task_app import jobs
+
+    class Handler(StrictRequests, WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"  # keeps connections
+
+        def version_string(self) -> str:
+            return "task-server"  # no versions for whoever looks for old ones
+
+        def log(self, type: str, message: str, *args: Any) -> None:
+            """No access log, as under eventlet."""
+
+        def connection_dropped(self, error: BaseException, environ: Any = None) -> None:
+            """A WebSocket ends this way too: its connection cannot carry another request."""
+            self.close_connection = True
+
+    class Server(ThreadedWSGIServer):
+        daemon_threads = True
+
+    under_way = _UnderWay(app)
+    host, port = listener.getsockname()[:2]
+    # Given a descriptor, werkzeug duplicates it; left to bind by itself, it exits in its own words.
+    server = Server(host, port, under_way, handler=Handler, fd=listener.fileno())
+    listener.close()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    jobs.start(app)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    _announce(app, port)
+    stop.wait()
+    log.info("stopping")
+    _say_goodbye()
+    server.shutdown()
+    server.server_close()
+    under_way.wait(GRACE_SECONDS)
+
+
+class _UnderWay:
+    """A WSGI application around another that knows how many requests are in it."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.count = 0
+        self.changed = threading.Condition()
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        from werkzeug.wsgi import ClosingIterator
+
+        self._add(1)
+        try:
+            body = self.app(environ, start_response)
+        except BaseException:
+            self._add(-1)
+            raise
+        return ClosingIterator(body, lambda: self._add(-1))
+
+    def _add(self, number: int) -> None:
+        with self.changed:
+            self.count += number
+            self.changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Until none is left, or `seconds` have passed."""
+        deadline = time.monotonic() + seconds
+        with self.changed:
+            while self.count and (left := deadline - time.monotonic()) > 0:
+                self.changed.wait(left)

@@ -1,0 +1,101 @@
+"""Fixtures: one server for the whole session, people and sockets of a test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.support import accounts
+from tests.support.accounts import Person
+from tests.support.clients import Rest, Socket
+from tests.support.server import ASYNC_MODE, Server
+
+settings.register_profile(
+    "suite",
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("suite")
+
+eventlet_only = pytest.mark.skipif(ASYNC_MODE != "eventlet", reason="a property of eventlet's mode")
+
+
+def require(binary: str) -> str:
+    """The path of a program; without it the test is skipped, or fails if REQUIRE_SERVICES=1."""
+    path = shutil.which(binary)
+    if path is None:
+        complain = pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip
+        complain(f"{binary} is not installed")
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The server that tests share.  At the end of the session it must stop in good order, and
+    must never have had an unforeseen error."""
+    running = Server(tmp_path_factory.mktemp("instance")).start()
+    try:
+        yield running
+        code = running.stop()
+        assert code == 0, running.log
+        assert "Traceback" not in running.log, running.log
+    finally:
+        running.kill()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers of the test's own: `start(NAME=value, …)`."""
+    started: list[Server] = []
+
+    def run(instance: Path = tmp_path, arguments: Sequence[str] = (), **settings: str) -> Server:
+        started.append(Server(instance, arguments, **settings))
+        return started[-1].start()
+
+    yield run
+    for running in started:
+        running.kill()
+
+
+@pytest.fixture
+def nobody(server: Server) -> Rest:
+    return Rest(server.url)
+
+
+@pytest.fixture
+def alice(server: Server) -> Person:
+    return accounts.register(server.url, "Alice")
+
+
+@pytest.fixture
+def people(server: Server) -> tuple[Person, ...]:
+    """Alice, Bob and Charlie."""
+    return tuple(accounts.people(server.url, "Alice", "Bob", "Charlie"))
+
+
+@pytest.fixture(scope="session")
+def admin(server: Server) -> Person:
+    return accounts.admin(server)
+
+
+@pytest.fixture
+def listen(server: Server) -> Iterator[Callable[..., Socket]]:
+    """Opens sockets: `listen(person)`, `listen()` without a token, `listen(url=…)`."""
+    opened: list[Socket] = []
+
+    def connect(person: Person | None = None, url: str = "", **options: Any) -> Socket:
+        opened.append(Socket())
+        token = None if person is None else person.token
+        return opened[-1].connect(url or server.url, token, **options)
+
+    yield connect
+    for socket in opened:
+        socket.close()

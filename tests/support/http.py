@@ -1,0 +1,35 @@
+"""HTTP as bytes, to send what no client would."""
+
+from __future__ import annotations
+
+import re
+import socket
+
+from tests.support.server import Server
+
+TIMEOUT = 5
+
+
+def send(server: Server, *pieces: bytes, close: bool = False) -> list[int]:
+    """Send bytes and read to the end: the status of each answer that came.
+
+    The last request must ask for the connection to be closed; `close` ends our side of it.
+    """
+    with socket.create_connection(("127.0.0.1", server.port), timeout=TIMEOUT) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        if close:
+            connection.shutdown(socket.SHUT_WR)
+        came = b""
+        try:
+            while piece := connection.recv(65536):
+                came += piece
+        except ConnectionResetError:
+            pass  # closed with something of ours unread
+    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", came, re.M)]
+
+
+def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
+    """One request; its headers are given as they stand, none is added but `Host`."""
+    head = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
+    return "\r\n".join(head).encode("latin-1") + body

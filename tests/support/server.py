@@ -1,0 +1,115 @@
+"""A real server: `python app.py` in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ASYNC_MODE = os.environ.get("ASYNC_MODE", "eventlet")
+READY = re.compile(r"Serving on http://localhost:(\d+)")
+START_SECONDS = 20
+STOP_SECONDS = 12
+
+
+def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
+    """The environment of a server: nothing of ours but where programs are, and ASYNC_MODE."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    base = {"INSTANCE_PATH": str(instance), "PORT": "0", "ASYNC_MODE": ASYNC_MODE}
+    base["RATELIMIT_ENABLED"] = "0"  # every test comes from one address; test_limits sets it
+    return kept | base | settings
+
+
+class Server:
+    """One server on a free port of 127.0.0.1.  What it prints is kept in `log`."""
+
+    def __init__(self, instance: Path, arguments: Sequence[str] = (), **settings: str) -> None:
+        self.instance = instance
+        self.arguments = arguments
+        self.settings = settings
+        self.output: list[str] = []
+        self.port = 0
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self) -> Server:
+        self.output, self.port, ready = [], 0, threading.Event()
+        self.process = process = subprocess.Popen(
+            [sys.executable, "-u", "app.py", *self.arguments],
+            cwd=ROOT,
+            env=environment(self.instance, self.settings),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        threading.Thread(target=self._read, args=(process, ready), daemon=True).start()
+        if not ready.wait(START_SECONDS) or not self.port:
+            self.kill()
+            raise AssertionError(f"the server did not start:\n{self.log}")
+        return self
+
+    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            self.output.append(line)
+            if found := READY.search(line):
+                self.port = int(found[1])
+                ready.set()
+        ready.set()  # it ended without a word
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return "".join(self.output)
+
+    @property
+    def admin_password(self) -> str:
+        return (self.instance / "admin_password").read_text().strip()
+
+    def signal(self, number: int = signal.SIGTERM) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float = STOP_SECONDS) -> int:
+        """The exit code, once it has ended."""
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def stop(self) -> int:
+        self.signal()
+        return self.wait()
+
+    def restart(self, between: Callable[[], None] = lambda: None) -> None:
+        """Kill it and start it again, the same instance on the same port."""
+        self.kill()
+        between()
+        self.settings = {**self.settings, "PORT": str(self.port)}
+        self.start()
+
+    def kill(self) -> None:
+        """End it whatever state it is in; nothing to do when it has ended."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+def refusal(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
+    """Start a server that should refuse: its exit code and all it said."""
+    done = subprocess.run(
+        [sys.executable, "app.py", *arguments],
+        cwd=ROOT,
+        env=environment(instance, settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=START_SECONDS,
+    )
+    return done.returncode, done.stdout

@@ -1,0 +1,52 @@
+"""The list of tasks as a client of each transport and dialect reads it."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from tests.support.accounts import Person
+from tests.support.readers import RawReader, connect
+
+REST_PREFIX = {"socketio": "", "sse": "", "fiber": "/api/v1", "channels": "/api"}
+Tasks = dict[int, dict[str, Any]]
+
+
+def snapshot(transport: str, url: str, person: Person) -> tuple[Tasks, int, str]:
+    """All tasks this person sees, by id, with the seq and the epoch from which to listen."""
+    if transport == "gin":  # this family has no list over REST
+        return _over_socket(connect("gin", url, person))
+    answer = person.rest.get(f"{REST_PREFIX[transport]}/tasks?limit=1000")
+    assert answer.status_code == 200 and "next" not in answer.links
+    tasks = {task["id"]: task for task in answer.json()}
+    return tasks, int(answer.headers["X-Event-Seq"]), answer.headers["X-Event-Epoch"]
+
+
+def _over_socket(reader: RawReader) -> tuple[Tasks, int, str]:
+    reader.send({"type": "list_tasks", "data": {"limit": 1000}})
+    body = reader.notice("ack")["data"]
+    reader.close()
+    assert body["cursor"] is None
+    return {int(task["id"]): task for task in body["tasks"]}, body["seq"], body["epoch"]
+
+
+class Background(threading.Thread):
+    """Runs a function beside the test; `finish` waits for it and raises what it raised."""
+
+    def __init__(self, work: Any, *arguments: Any) -> None:
+        super().__init__(daemon=True)
+        self.work, self.arguments = work, arguments
+        self.error: BaseException | None = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.work(*self.arguments)
+        except BaseException as error:
+            self.error = error
+
+    def finish(self, seconds: float = 30) -> None:
+        self.join(seconds)
+        assert not self.is_alive()
+        if self.error is not None:
+            raise self.error

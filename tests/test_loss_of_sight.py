@@ -1,0 +1,240 @@
+"""Who may no longer see something is told so, or put out, on every transport and in time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jwt
+import pytest
+
+from tests.support import accounts
+from tests.support.accounts import PASSWORD, Person, unique
+from tests.support.readers import TRANSPORTS, Reader, connect
+from tests.support.server import Server
+
+EVERY = pytest.mark.parametrize("transport", TRANSPORTS)
+SIGHT_SECONDS = 2.0  # FAULTS: logout, disable, demote
+EXPIRY_SECONDS = 1.0  # FAULTS: a token expires on a live socket
+Report = Callable[[str, float], None]
+
+
+@pytest.fixture
+def report(record_property: Callable[[str, object], None]) -> Report:
+    """Prints a figure and keeps it in the report."""
+
+    def note(what: str, seconds: float) -> None:
+        record_property(what, seconds)
+        print(f"{what}: {seconds * 1000:.0f} ms")
+
+    return note
+
+
+def check_end(reader: Reader, transport: str, reason: str) -> None:
+    """The connection is closed; a raw WebSocket's code and a stream's last event say why."""
+    why = reader.until_ended(SIGHT_SECONDS)
+    if transport == "sse":
+        assert reader.notice("end") == {"reason": reason}
+    elif transport == "socketio":
+        farewell = [body for name, body in reader.notices if name == "message"][-1]
+        assert farewell == {"data": "Disconnected from the server"}
+    else:
+        assert why == 4401
+
+
+@EVERY
+def test_unassigned(server: Server, people: tuple[Person, ...], transport: str) -> None:
+    alice, bob, _ = people
+    reader = connect(transport, server.url, bob)
+    task = alice.rest.new_task(assigned_to=bob.id)
+    alice.rest.patch(f"/tasks/{task['id']}", {"assigned_to": None, "title": "Secret"})
+    alice.rest.patch(f"/tasks/{task['id']}", {"title": "More of it"})
+    marker = bob.rest.new_task()
+    reader.until(marker["id"])
+    about = [
+        one
+        for one in reader.events
+        if one.task_id == task["id"] and one.kind != "notification_created"
+    ]
+    gone = "task_deleted" if transport == "channels" else "task_removed"
+    assert [one.kind for one in about] == ["task_created", gone]
+    assert "description" not in json.dumps(about[-1].body)  # its id is all that is told
+    assert "Secret" not in json.dumps([one.body for one in reader.events])
+    assert bob.rest.get(f"/tasks/{task['id']}").status_code == 404
+    reader.close()
+
+
+@EVERY
+def test_handed_over(server: Server, people: tuple[Person, ...], transport: str) -> None:
+    """Its owner of before no longer sees it; the new one learns all of it."""
+    alice, bob, _ = people
+    hers, his = (connect(transport, server.url, person) for person in (alice, bob))
+    task = alice.rest.new_task()
+    assert alice.rest.patch(f"/tasks/{task['id']}", {"user_id": bob.id}).status_code == 200
+    gone = "task_deleted" if transport == "channels" else "task_removed"
+    hers.wait(lambda: [one.kind for one in hers.events] == ["task_created", gone])
+    assert his.until(task["id"]).kind == "task_updated"
+    for reader in (hers, his):
+        reader.close()
+
+
+@EVERY
+def test_deleted(server: Server, people: tuple[Person, ...], transport: str) -> None:
+    alice, bob, _ = people
+    readers = [connect(transport, server.url, person) for person in (alice, bob)]
+    task = alice.rest.new_task(assigned_to=bob.id)
+    assert alice.rest.delete(f"/tasks/{task['id']}").status_code == 200
+    for reader in readers:
+        reader.wait(
+            lambda reader=reader: reader.events and reader.events[-1].kind == "task_deleted"
+        )
+        assert reader.events[-1].task_id == task["id"]
+        reader.close()
+
+
+@EVERY
+def test_role_changed(
+    server: Server, admin: Person, people: tuple[Person, ...], transport: str, report: Report
+) -> None:
+    """Promoted, a client sees all; demoted, its own again; each time it is told to resync."""
+    alice, bob, _ = people
+    reader = connect(transport, server.url, bob)
+    admin.rest.put(f"/users/{bob.id}", {"role": "admin"})
+    assert reader.notice("resync")["reason"] == "sight_changed"
+    seen = alice.rest.new_task()
+    reader.until(seen["id"])
+    began = time.monotonic()
+    admin.rest.put(f"/users/{bob.id}", {"role": "member"})
+    resync = reader.notice("resync", SIGHT_SECONDS, count=2)
+    report("demoted", time.monotonic() - began)
+    hidden, own = alice.rest.new_task(), bob.rest.new_task()
+    reader.until(own["id"])
+    assert hidden["id"] not in [one.task_id for one in reader.events]
+    assert resync["seq"] < reader.until(own["id"]).seq
+    assert reader.ended is None
+    reader.close()
+
+
+def log_out(admin: Person, bob: Person) -> Any:
+    return bob.rest.post("/logout")
+
+
+def disable(admin: Person, bob: Person) -> Any:
+    return admin.rest.put(f"/users/{bob.id}", {"is_active": False})
+
+
+def delete_account(admin: Person, bob: Person) -> Any:
+    return admin.rest.delete(f"/users/{bob.id}")
+
+
+def change_password(admin: Person, bob: Person) -> Any:
+    given = {"current_password": PASSWORD, "new_password": "another horse battery"}
+    return bob.rest.request("PUT", "/users/password", json=given)
+
+
+def reset_password(admin: Person, bob: Person) -> Any:
+    return admin.rest.put(f"/users/{bob.id}", {"password": "another horse battery"})
+
+
+ENDINGS = {
+    log_out: "logged_out",
+    disable: "account_changed",
+    delete_account: "account_changed",
+    change_password: "account_changed",
+    reset_password: "account_changed",
+}
+
+
+@EVERY
+@pytest.mark.parametrize("end", ENDINGS, ids=lambda end: end.__name__)
+def test_put_out(
+    server: Server,
+    admin: Person,
+    people: tuple[Person, ...],
+    transport: str,
+    end: Callable[[Person, Person], Any],
+    report: Report,
+) -> None:
+    """Closed in time, and nothing that happens after comes; the others notice nothing."""
+    alice, bob, _ = people
+    reader, other = connect(transport, server.url, bob), connect(transport, server.url, alice)
+    shared = alice.rest.new_task(assigned_to=bob.id)
+    reader.until(shared["id"])
+    began = time.monotonic()
+    answer = end(admin, bob)
+    assert answer.status_code < 300, answer.text
+    check_end(reader, transport, ENDINGS[end])
+    report(f"{end.__name__} on {transport}", time.monotonic() - began)
+    before = len(reader.events)
+    later = alice.rest.new_task()
+    other.until(later["id"])
+    assert other.ended is None and len(reader.events) == before
+    other.close()
+
+
+@EVERY
+def test_log_out_ends_one_session(server: Server, alice: Person, transport: str) -> None:
+    """Another login of the same person goes on."""
+    elsewhere = accounts.sign_in(server.url, alice.username, PASSWORD)
+    here, there = (connect(transport, server.url, person) for person in (alice, elsewhere))
+    alice.rest.post("/logout")
+    check_end(here, transport, "logged_out")
+    task = elsewhere.rest.new_task()
+    there.until(task["id"])
+    there.close()
+
+
+def short_token(server: Server, person: Person, seconds: float) -> str:
+    claims = jwt.decode(person.token, options={"verify_signature": False})
+    key = (server.instance / "jwt_secret_key").read_text()
+    return jwt.encode(claims | {"exp": time.time() + seconds}, key, "HS256")
+
+
+@EVERY
+def test_token_expires(server: Server, alice: Person, transport: str, report: Report) -> None:
+    ends_at = time.time() + 1
+    token = short_token(server, alice, 1)
+    person = Person(alice.id, unique("x"), token, "", alice.rest)
+    reader = connect(transport, server.url, person)
+    alice.rest.new_task()
+    check_end(reader, transport, "token_expired")
+    late = time.time() - ends_at
+    report(f"expired on {transport}", late)
+    assert -0.1 < late <= EXPIRY_SECONDS
+    assert len(reader.events) == 1
+
+
+@pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "sse"])
+def test_token_is_renewed(server: Server, alice: Person, transport: str) -> None:
+    """By `authenticate` on the live connection, which then misses and repeats nothing."""
+    expiry = time.monotonic() + 1
+    person = Person(alice.id, "", short_token(server, alice, 1), "", alice.rest)
+    reader = connect(transport, server.url, person)
+    first = alice.rest.new_task()
+    if transport == "socketio":
+        assert reader.call("authenticate", {"token": alice.token})["user_id"] == alice.id
+    else:
+        reader.send({"type": "authenticate", "token": alice.token})
+        reader.notice("ready", count=2)
+    with reader.changed:  # beyond the old token's time and what the server may take to notice
+        left = expiry + EXPIRY_SECONDS - time.monotonic()
+        assert not reader.changed.wait_for(lambda: reader.ended, left)
+    second = alice.rest.new_task()
+    reader.until(second["id"])
+    assert [one.task_id for one in reader.events] == [first["id"], second["id"]]
+    reader.close()
+
+
+@pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "sse"])
+def test_a_bad_renewal_changes_nothing(server: Server, alice: Person, transport: str) -> None:
+    reader = connect(transport, server.url, alice)
+    if transport == "socketio":
+        assert reader.call("authenticate", {"token": "x"})["code"] == "unauthorized"
+    else:
+        reader.send({"type": "authenticate", "token": "x"})
+        assert reader.notice("error")["code"] == "unauthorized"
+    task = alice.rest.new_task()
+    reader.until(task["id"])
+    reader.close()

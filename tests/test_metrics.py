@@ -1,0 +1,86 @@
+"""What `/metrics` tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from task_app.realtime.feeds import Subscriber, feeds
+from task_app.realtime.outbox import Outbox
+from tests.support import accounts, statements
+from tests.support.clients import Rest
+from tests.support.server import Server
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """(name, label values in the order of the labels' names) -> value."""
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def read(server: Server) -> dict[tuple[str, ...], float]:
+    return samples(Rest(server.url).get("/metrics").text)
+
+
+def test_sockets_commands_events(start: Callable[..., Server], listen: Callable) -> None:
+    server = start()
+    alice = accounts.register(server.url, "Alice")
+    before = read(server)
+    assert before["task_sockets",] == 0
+    assert ("task_commands_total", "task.create", "201") not in before
+    socket = listen(alice, url=server.url)
+    alice.rest.new_task()
+    socket.call("create_task", {"title": "Over the socket"})
+    assert alice.rest.post("/tasks", {}).status_code == 400
+    assert alice.rest.get("/tasks/999").status_code == 404
+    found = read(server)
+    assert found["task_sockets",] == 1
+    assert found["task_commands_total", "task.create", "201"] == 2
+    assert found["task_commands_total", "task.create", "400"] == 1
+    assert found["task_commands_total", "task.get", "404"] == 1
+    assert found["task_events_total", "task_created"] == 2
+    assert found["task_fanout_seconds_count",] == 2
+    assert found["task_relay_lag_events",] == found["task_pending_messages",] == 0
+
+
+def test_invented_methods_are_one(start: Callable[..., Server]) -> None:
+    server = start()
+    rest = Rest(server.url)
+    for number in range(20):
+        rest.request(f"INVENTED{number}", "/tasks")
+    rest.get("/tasks")
+    found = read(server)
+    methods = {key[1] for key in found if key[0] == "task_http_request_seconds_count"}
+    assert methods == {"GET", "other"}
+
+
+class Waiting(Subscriber):
+    """A connection to which one message has not been written yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.outbox: Outbox[str] = Outbox()
+        self.outbox.put("a message")
+
+
+def test_lag_and_pending(tmp_path: Path) -> None:
+    """Another process has logged three events; two connections have not read all."""
+    app = statements.prepared(tmp_path)
+    others = statements.database(app)
+    connections = [Waiting(), Waiting(), Subscriber()]
+    try:
+        for subscriber in connections:
+            feeds.connect(subscriber)
+        others.execute("UPDATE log_head SET seq = seq + 3")
+        found = samples(app.test_client().get("/metrics").text)
+        assert found["task_relay_lag_events",] == 3
+        assert found["task_pending_messages",] == 2
+    finally:
+        others.close()
+        for subscriber in connections:
+            feeds.disconnect(subscriber)

@@ -1,0 +1,70 @@
+"""Packets that are none: whoever sends them, nobody else notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.accounts import register
+from tests.support.clients import Socket
+from tests.support.raw import answer, raw
+from tests.support.server import Server
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server whose log may fill up."""
+    server = Server(tmp_path_factory.mktemp("instance")).start()
+    try:
+        yield server
+        assert server.stop() == 0
+    finally:
+        server.kill()
+
+
+MALFORMED = [
+    "42",
+    "4",
+    "42{",
+    "42[]",
+    "42[7]",
+    '42{"a": 1}',
+    '42["list_tasks", NaN]',
+    '42["list_tasks", {"a": 1, "a": 2}]',
+    '42["create_task", ' + "[" * 100_000 + "]" * 100_000 + "]",
+    "43[]",
+    "431[]",
+    '451-["list_tasks", {"_placeholder": true, "num": 0}]',
+    '4599999999999-["x"]',
+    "4x",
+    "9",
+    "49",
+    '420000000000000000000000000000001["list_tasks"]',
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED, ids=lambda text: text[:24])
+def test_malformed_packets_harm_nobody_else(own: Server, text: str) -> None:
+    alice = register(own.url, "Alice")
+    other = Socket().connect(own.url, alice.token)
+    ws = raw(own)
+    assert ws.recv().startswith("40{")
+    ws.send(text)
+    ws.close()
+    task = alice.rest.new_task()
+    assert other.wait_for("task_created")["id"] == task["id"]
+    fresh = raw(own)
+    assert fresh.recv().startswith("40{")
+    fresh.close()
+    other.close()
+
+
+def test_malformed_packets_are_answered(own: Server) -> None:
+    ws = raw(own, timeout=0.5)
+    try:
+        assert ws.recv().startswith("40{")
+        assert answer(ws, "42{", '42["error"')
+        assert "Traceback" not in own.log, own.log
+    finally:
+        ws.shutdown()

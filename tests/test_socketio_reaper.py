@@ -1,0 +1,146 @@
+"""Engine.IO connections that never become Socket.IO's, and packets that carry more than text."""
+
+from __future__ import annotations
+
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+import websocket
+
+from tests.support.accounts import Person
+from tests.support.clients import Socket
+from tests.support.raw import answer, raw
+from tests.support.server import Server
+
+REAPED_SECONDS = 15
+SEPARATOR = "\x1e"
+
+
+def engine(server: Server) -> websocket.WebSocket:
+    """A WebSocket of Engine.IO that sends nothing."""
+    address = f"ws://127.0.0.1:{server.port}/socket.io/?EIO=4&transport=websocket"
+    ws = websocket.create_connection(address, timeout=REAPED_SECONDS)
+    assert ws.recv().startswith("0{")
+    return ws
+
+
+def test_who_never_connects_is_closed(server: Server, alice: Person) -> None:
+    """By WebSocket and by polling, all side by side; who does connect stays."""
+    began = time.monotonic()
+    silent = [engine(server) for _ in range(3)]
+    refused = engine(server)
+    refused.send('40{"token": "x"}')
+    assert refused.recv().startswith("44")
+    polling = Polling(server)
+    connected = Socket().connect(server.url, alice.token)
+    anonymous = raw(server)
+    for ws in (*silent, refused):
+        with suppress(websocket.WebSocketConnectionClosedException):
+            while ws.recv():  # Engine.IO's own CLOSE may come before the close frame
+                pass
+        ws.shutdown()
+    assert time.monotonic() - began < REAPED_SECONDS
+    assert polling.get().status_code == 400  # the session is gone
+    assert connected.call("list_tasks", {})["tasks"] == []
+    assert answer(anonymous, '421["list_tasks"]', "431")
+    connected.close()
+    anonymous.close()
+
+
+class Polling:
+    """Engine.IO by HTTP alone."""
+
+    def __init__(self, server: Server) -> None:
+        self.http = requests.Session()
+        self.http.trust_env = False
+        self.address = f"{server.url}/socket.io/?EIO=4&transport=polling"
+        opened = self.http.get(self.address, timeout=5)
+        self.address += f"&sid={json.loads(opened.text[1:])['sid']}"
+
+    def get(self) -> requests.Response:
+        return self.http.get(self.address, timeout=15)
+
+    def post(self, *packets: str) -> requests.Response:
+        return self.http.post(self.address, data=SEPARATOR.join(packets).encode(), timeout=10)
+
+    def connect(self, person: Person) -> None:
+        assert self.post("40" + json.dumps({"token": person.token})).text == "OK"
+        self.until('42["ready"')
+
+    def until(self, beginning: str, count: int = 1) -> list[str]:
+        """So many packets that begin like this, from as many polls as it takes."""
+        found: list[str] = []
+        while len(found) < count:
+            came = self.get()
+            assert came.status_code == 200, came.text
+            found += [one for one in came.text.split(SEPARATOR) if one.startswith(beginning)]
+        return found
+
+
+@pytest.mark.parametrize("count", [16, 17, 100, 500])
+def test_many_packets_in_one_post(server: Server, alice: Person, count: int) -> None:
+    """None is dropped, and their answers come in their order to a client that polls meanwhile."""
+    client = Polling(server)
+    client.connect(alice)
+    packets = [f'42{i}["get_task", {{"id": 0}}]' for i in range(count)]
+    with ThreadPoolExecutor(1) as pool:
+        posted = pool.submit(client.post, *packets)
+        answers = client.until("43", count)
+        assert posted.result().text == "OK"
+    assert [one.partition("[")[0] for one in answers] == [f"43{i}" for i in range(count)]
+
+
+TOO_MANY = ['421["create_task", {"title": "One of many"}]'] * 513
+
+
+@pytest.mark.parametrize("packets", [TOO_MANY, ["x"], ["4", "", "4"], ["9"], ["é"]], ids=len)
+def test_posts_that_cannot_be_read(server: Server, alice: Person, packets: list[str]) -> None:
+    """Refused, not dropped with a friendly answer; the session ends, so that nothing is lost
+    unnoticed."""
+    client = Polling(server)
+    client.connect(alice)
+    assert client.post(*packets).status_code == 400
+    assert client.get().status_code == 400
+    assert alice.rest.get("/tasks").json() == []
+
+
+BINARY_EVENT = '451-["create_task", {"title": {"_placeholder": true, "num": 0}}]'
+BINARY_ACK = '461-7[{"_placeholder": true, "num": 0}]'
+
+
+@pytest.mark.parametrize("packet", [BINARY_EVENT, BINARY_ACK])
+def test_binary_packets_are_refused(server: Server, alice: Person, packet: str) -> None:
+    """With an error to the sender; what comes after is handled as ever."""
+    ws = raw(server, credentials={"token": alice.token})
+    assert "invalid_payload" in answer(ws, packet, '42["error"')
+    ws.send_binary(b"\x00attachment")
+    done = answer(ws, '421["create_task", {"title": "Text"}]', "431")
+    assert json.loads(done[3:])[0]["title"] == "Text"
+    assert [task["title"] for task in alice.rest.get("/tasks").json()] == ["Text"]
+    ws.close()
+
+
+def resident(server: Server) -> int:
+    assert server.process
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+def test_attachments_are_not_kept(server: Server, alice: Person) -> None:
+    """Announced by the million, sent by the megabyte: nothing waits for the rest of them."""
+    ws = raw(server, credentials={"token": alice.token})
+    blob = bytes(1 << 19)
+    answer(ws, '4599999999-["create_task", {}]', '42["error"')
+    ws.send_binary(blob)
+    answer(ws, '421["get_task", {"id": 0}]', "431")
+    before = resident(server)
+    for _ in range(100):
+        ws.send_binary(blob)
+    answer(ws, '422["get_task", {"id": 0}]', "432")
+    assert resident(server) - before < 20 * len(blob)
+    ws.close()

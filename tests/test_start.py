@@ -1,0 +1,123 @@
+"""A start that cannot be: one sentence, exit code 1, no traceback."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import Server, refusal
+
+SHORT, EXAMPLE = "too-short", "your_jwt_secret_key_your_jwt_secret_key"
+
+
+def check(instance: Path, *words: str, **settings: str) -> None:
+    """The start is refused in one sentence that has these words."""
+    code, said = refusal(instance, **settings)
+    assert code == 1, said
+    assert "Traceback" not in said
+    lines = said.strip().splitlines()
+    assert len(lines) == 1, said
+    assert lines[0].endswith(".")
+    for word in words:
+        assert word in lines[0]
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY", "JWT_SECRET"])
+@pytest.mark.parametrize("value", [SHORT, EXAMPLE, "x" * 40])
+def test_secret(tmp_path: Path, name: str, value: str) -> None:
+    code, said = refusal(tmp_path, **{name: value})
+    assert (code, len(said.splitlines())) == (1, 1)
+    assert said.startswith(f"{name} cannot be used: ")
+    assert value not in said
+
+
+BAD_SETTINGS = {
+    "DATABASE_URL": "mysql://localhost/tasks",
+    "PORT": "http",
+    "TASK_VISIBILITY": "everyone",
+    "ASYNC_MODE": "tornado",
+    "ALLOWED_ORIGINS": "example.com",
+    "ACCESS_TOKEN_MINUTES": "0",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), BAD_SETTINGS.items())
+def test_setting(tmp_path: Path, name: str, value: str) -> None:
+    check(tmp_path, name, **{name: value})
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///", "sqlite:///:memory:", "tasks.db", "x://"]
+)
+def test_database_url(tmp_path: Path, url: str) -> None:
+    check(tmp_path, "DATABASE_URL", DATABASE_URL=url)
+
+
+def test_kept_secret_that_is_short(tmp_path: Path) -> None:
+    (tmp_path / "jwt_secret_key").write_text(SHORT)
+    check(tmp_path, "jwt_secret_key")
+
+
+def test_newer_schema(start: Callable[..., Server], tmp_path: Path) -> None:
+    assert start().stop() == 0
+    with sqlite3.connect(tmp_path / "tasks.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = '9999'")
+    check(tmp_path, "newer version", "9999")
+
+
+def test_not_a_database(tmp_path: Path) -> None:
+    (tmp_path / "tasks.db").write_text("These are the minutes of the meeting. " * 100)
+    check(tmp_path, "database")
+
+
+def test_directory_in_place_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "tasks.db").mkdir()
+    check(tmp_path, "database")
+
+
+def test_file_in_place_of_the_instance_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check(tmp_path / "file", "instance folder")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
+def test_read_only(start: Callable[..., Server], tmp_path: Path) -> None:
+    assert start().stop() == 0
+    (tmp_path / "tasks.db").chmod(0o400)
+    check(tmp_path, "database")
+    (tmp_path / "tasks.db").chmod(0o600)
+    tmp_path.chmod(0o500)
+    try:
+        check(tmp_path)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        (tmp_path / "admin_password").write_text("")
+        code, said = refusal(tmp_path, PORT=port, ADMIN_PASSWORD="correct horse battery")
+    assert code == 1, said
+    assert "Traceback" not in said
+    [line] = said.strip().splitlines()
+    assert port in line
+
+
+def test_first_start_makes_an_admin_and_keeps_it(start: Callable[..., Server]) -> None:
+    server = start()
+    password = server.admin_password
+    assert password in server.log  # shown once
+    for name in ("admin_password", "secret_key", "jwt_secret_key"):
+        assert stat.S_IMODE((server.instance / name).stat().st_mode) == 0o600
+    assert server.stop() == 0
+    again = start()
+    assert again.admin_password == password
+    assert password not in again.log
+    assert again.stop() == 0

@@ -1,0 +1,202 @@
+"""How many statements each command costs: a query that slips into a loop, or one too many on the
+way of every request, changes a line of this table and is seen in the review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from task_app import auth, events
+from task_app.access import SYSTEM, Actor
+from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
+from task_app.database import Transaction
+from task_app.errors import AppError
+from task_app.extensions import socketio
+from task_app.models.user import ADMIN, MEMBER
+from tests.support import statements
+from tests.support.accounts import PASSWORD
+from tests.support.statements import recorded
+
+BOSS = Actor(1, "admin", ADMIN, "session 1")
+ALICE, BOB, CHARLIE = (
+    Actor(number, name, MEMBER, f"session {number}")
+    for number, name in enumerate(("alice", "bob", "charlie"), 2)
+)
+TASK, NOTICE = "task", "notice"  # a case's target: a new task of Alice's, a notice of Bob's
+NAME = {"username": "alice", "password": PASSWORD}
+THREE = {"operations": [{"op": "create", "data": {"title": "Sow"}}] * 3}
+
+
+@dataclass(frozen=True)
+class Case:
+    command: str
+    actor: Actor
+    payload: dict[str, Any]
+    expected: str
+    target: str | int | None = None
+    name: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+# LOG stands for the three statements that append to the log: its counter, the events, their
+# rooms; however many events there are.  A read ends with ROLLBACK: there is nothing to commit.
+LOG = "UPDATE INSERT INSERT"
+CASES = [
+    Case("task.create", ALICE, {"title": "Sow"}, "BEGIN INSERT LOG COMMIT"),
+    # Is there such a user?; the notification.
+    Case(
+        "task.create",
+        ALICE,
+        {"title": "Sow", "assigned_to": BOB.id},
+        "BEGIN SELECT INSERT INSERT LOG COMMIT",
+        name="assigned",
+    ),
+    # Has the key been used?; keep the answer.
+    Case(
+        "task.create",
+        ALICE,
+        {"title": "Sow"},
+        "BEGIN SELECT INSERT LOG INSERT COMMIT",
+        name="with a key",
+        options={"request_id": "a key"},
+    ),
+    # The head of the log, for X-Event-Seq; the task.
+    Case("task.get", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK", TASK),
+    # The head; what is new to the reader, for the ETag; the page.
+    Case("task.list", ALICE, {}, "BEGIN SELECT SELECT SELECT ROLLBACK"),
+    Case("task.list", BOSS, {}, "BEGIN SELECT SELECT SELECT ROLLBACK", name="admin"),
+    # The end of the window as well.
+    Case("task.list", BOSS, {"q": "x"}, "BEGIN" + " SELECT" * 4 + " ROLLBACK", name="search"),
+    Case("task.update", ALICE, {"title": "Reap"}, "BEGIN SELECT UPDATE LOG COMMIT", TASK),
+    Case("task.update", ALICE, {"done": True}, "BEGIN SELECT UPDATE LOG COMMIT", TASK, "done"),
+    Case("task.update", ALICE, {"title": "Sow"}, "BEGIN SELECT COMMIT", TASK, "nothing new"),
+    Case(
+        "task.update",
+        ALICE,
+        {"assigned_to": BOB.id},
+        "BEGIN SELECT SELECT UPDATE INSERT LOG COMMIT",
+        TASK,
+        "assign",
+    ),
+    Case("task.delete", ALICE, {}, "BEGIN SELECT DELETE LOG COMMIT", TASK),
+    Case("task.delete", ALICE, {}, "BEGIN SELECT ROLLBACK", 999, "not found"),
+    Case("task.bulk", ALICE, THREE, "BEGIN INSERT INSERT INSERT LOG COMMIT", name="three"),
+    # The head, the page, how many are unread.
+    Case("notification.list", BOB, {}, "BEGIN SELECT SELECT SELECT ROLLBACK"),
+    Case("notification.read", BOB, {}, "BEGIN SELECT UPDATE LOG COMMIT", NOTICE),
+    Case("notification.read_all", CHARLIE, {}, "BEGIN UPDATE COMMIT"),
+    # Two transactions: no password is checked while one is open.
+    Case("user.login", SYSTEM, NAME, "BEGIN SELECT ROLLBACK BEGIN UPDATE COMMIT"),
+    Case(
+        "user.register",
+        SYSTEM,
+        {"username": "dora", "password": PASSWORD},
+        "BEGIN SELECT INSERT COMMIT",
+    ),
+    Case("user.logout", CHARLIE, {}, "BEGIN SELECT INSERT UPDATE INSERT COMMIT"),
+    Case("user.profile", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK"),
+    Case("user.list", BOSS, {}, "BEGIN SELECT SELECT ROLLBACK"),
+    Case("user.get", BOSS, {}, "BEGIN SELECT SELECT ROLLBACK", ALICE.id),
+    Case(
+        "user.update_profile",
+        CHARLIE,
+        {"email": "charlie@example.org"},
+        "BEGIN SELECT SELECT UPDATE UPDATE INSERT COMMIT",
+    ),
+    Case("broadcast.send", BOSS, {"type": "news", "data": 1}, "BEGIN LOG COMMIT"),
+    Case("notification.remind", SYSTEM, {}, "BEGIN SELECT COMMIT"),
+    Case("ticket.create", ALICE, {}, "BEGIN INSERT COMMIT"),
+    # Events, then answers, tickets and revocations that are past their time.
+    Case("server.prune", SYSTEM, {}, "BEGIN SELECT SELECT DELETE DELETE DELETE COMMIT"),
+]
+# Commands an administrator or a person gives a few times a year.
+RARE = {
+    "user.refresh",
+    "user.change_password",
+    "user.create",
+    "user.update",
+    "user.delete",
+    "user.adopt",
+    "ticket.redeem",
+    "server.settle_log",
+}
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    app = statements.prepared(tmp_path_factory.mktemp("instance"))
+    with app.app_context():
+        for actor in (ALICE, BOB, CHARLIE):
+            account = {"username": actor.username, "password": PASSWORD}
+            assert execute(BOSS, "user.create", account).body["user"]["id"] == actor.id
+        yield app
+
+
+def new_task(**fields: Any) -> int:
+    return int(execute(ALICE, "task.create", {"title": "Sow", **fields}).body["id"])
+
+
+def target_of(case: Case) -> int | None:
+    if case.target == TASK:
+        return new_task()
+    if case.target == NOTICE:
+        new_task(assigned_to=BOB.id)
+        return int(execute(BOB, "notification.list", {}).body[0]["id"])
+    return case.target if isinstance(case.target, int) else None
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command} {case.name}".strip())
+def test_statements(app: Flask, case: Case) -> None:
+    target = target_of(case)
+    with recorded() as caught, suppress(AppError):
+        execute(case.actor, case.command, case.payload, target=target, **case.options)
+    assert caught.verbs == case.expected.replace("LOG", LOG)
+
+
+def test_every_command_is_in_the_table() -> None:
+    assert {case.command for case in CASES} | RARE == set(COMMANDS)
+
+
+def test_a_list_that_has_not_changed(app: Flask) -> None:
+    validator = execute(ALICE, "task.list", {}).validator
+    with recorded() as caught:
+        assert execute(ALICE, "task.list", {}, known=[validator or ""]).status == NOT_MODIFIED
+    assert caught.verbs == "BEGIN SELECT SELECT ROLLBACK"
+
+
+def test_a_token_is_looked_up_once(app: Flask) -> None:
+    token = execute(SYSTEM, "user.login", NAME).body["access_token"]
+    auth.known_tokens.clear()
+    with recorded() as first:
+        authenticate(token)
+    with recorded() as second:
+        authenticate(token)
+    assert (first.verbs, second.verbs) == ("BEGIN SELECT SELECT ROLLBACK", "")
+
+
+def test_create_over_a_socket(app: Flask) -> None:
+    """The token in the payload, known already, and the delivery cost no statement."""
+    token = execute(SYSTEM, "user.login", NAME).body["access_token"]
+    client = socketio.test_client(app, auth={"token": token})
+    with recorded() as caught:
+        answer = client.emit("create_task", {"title": "Sow", "token": token}, callback=True)
+    assert answer["title"] == "Sow"
+    assert caught.verbs == "BEGIN INSERT LOG COMMIT".replace("LOG", LOG)
+    client.disconnect()
+
+
+def test_one_more_is_noticed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = events.append
+
+    def wasteful(tx: Transaction) -> list[events.Event]:
+        events.head(tx)
+        return real(tx)
+
+    monkeypatch.setattr(events, "append", wasteful)
+    with pytest.raises(AssertionError, match="SELECT"):
+        test_statements(app, CASES[0])

@@ -185,7 +185,11 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
 
 
 def _signal_pipe() -> int:
-    """The end of a pipe that becomes readable at SIGTERM or SIGINT."""
+    """The end of a pipe that becomes readable at SIGTERM or SIGINT.
+
+    Python runs a handler in the main thread only, and nothing wakes that thread from a lock when
+    the signal came to another one; the pipe is written to wherever the signal came.
+    """
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable)
@@ -220,14 +224,12 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     # Given a descriptor, werkzeug duplicates it; left to bind by itself, it exits in its own words.
     server = Server(host, port, under_way, handler=Handler, fd=listener.fileno())
     listener.close()
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    signals = _signal_pipe()
     jobs.start(app)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     _announce(app, port)
-    stop.wait()
+    os.read(signals, 1)
     log.info("stopping")
     _say_goodbye()
     server.shutdown()

@@ -5,10 +5,11 @@ that member has.  Which tasks are on the page is found in these indexes alone, f
 that one may filter and sort by; only then the rows are read.  (The tasks of one member lie each
 on another page of a large table.)  A search looks into the rows as well.
 
-Whoever sees everything (an admin; anyone under `TASK_VISIBILITY=team`) reads along the index of
-the order, or of one filter; the other filters and the search then look at a window of so many
-rows, and the cursor goes on from its end.  Such a page can be shorter than asked for, even
-empty, and still have a next one.
+Whoever sees everything (an admin; anyone under `TASK_VISIBILITY=team`) and asks for one person's
+tasks reads along that person's index in the same way.  Without one, the list reads along the
+index of the order, or of one filter; the other filters and the search then look at a window of
+so many rows, and the cursor goes on from its end.  Such a page can be shorter than asked for,
+even empty, and still have a next one.
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ _SORT_KEY: ColumnElement[Any] = literal_column("sort_key")
 _PAGE_ID: ColumnElement[int] = literal_column("page.id", Integer())
 _PAGE_KEY: ColumnElement[Any] = literal_column("page.sort_key")
 # Which filter an index in order of id serves; the first of a query's leads.
-_LEADS = ("assigned_to", "user_id", "due_date", "priority", "status")
+_LEADS = ("due_date", "priority", "status")
+# Filters by a person, whose index then leads.
+_PEOPLE = ("user_id", "assigned_to")
 # Which filters are ranges of a sort key, so that its index serves both.
 _RANGES = {"updated_since": "updated_at", "due_before": "due_date", "due_after": "due_date"}
 
@@ -75,13 +78,14 @@ def list_tasks(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page:
     Sorted as asked; else by what a range speaks of (`updated_since`: by `updated_at`), else by id.
     """
     limit = query["limit"]
-    branches = access.visible_tasks(actor)
+    filters = _filters(query)
+    branches = _branches(actor, filters)
     end = None
-    if len(branches) > 1:
-        order, statement = _merged(query, branches)
+    if branches:
+        order, statement = _merged(query, filters, branches)
     else:
         order = _order(query, _SORT_KEYS)
-        conditions, rest = _split(query, order)
+        conditions, rest = _split(query, filters, order)
         if rest:
             end = tx.execute(_ordered(order, conditions).offset(WINDOW - 1).limit(1)).first()
             conditions += [*order.until(end), *rest]
@@ -92,10 +96,21 @@ def list_tasks(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page:
     return Page([task_dict(row) for row in rows], cursor)
 
 
-def _merged(query: Mapping[str, Any], branches: list[Condition]) -> tuple[Order, Select[Any]]:
+def _branches(actor: Actor, filters: dict[str, Condition]) -> list[Condition]:
+    """Conditions that each have an index by person: those of what the actor may see; for one who
+    sees everything that of the person asked for, taken out of `filters`; or none."""
+    visible = access.visible_tasks(actor)
+    if len(visible) > 1:
+        return visible
+    person = next((name for name in _PEOPLE if name in filters), None)
+    return [] if person is None else [filters.pop(person)]
+
+
+def _merged(
+    query: Mapping[str, Any], filters: Mapping[str, Condition], branches: list[Condition]
+) -> tuple[Order, Select[Any]]:
     """The ids of the page, out of the branches' indexes; then their rows."""
     order = _order(query, _MEMBERS_KEYS)
-    filters = _filters(query)
     if order.key is order.id and filters and "q" not in filters:
         # A sum is in no index, so the planner takes the index with the filters' columns, and
         # not the one in order of id with a look at each row until enough of them match.
@@ -140,9 +155,10 @@ def _filters(query: Mapping[str, Any]) -> dict[str, Condition]:
     return found
 
 
-def _split(query: Mapping[str, Any], order: Order) -> tuple[list[Condition], list[Condition]]:
+def _split(
+    query: Mapping[str, Any], filters: dict[str, Condition], order: Order
+) -> tuple[list[Condition], list[Condition]]:
     """The conditions an index serves together with the order, and those that look at each row."""
-    filters = _filters(query)
     served: list[Condition] = []
     if order.key is _TASKS.c.id:
         lead = next((name for name in _LEADS if name in filters), None)

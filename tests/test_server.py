@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import resource
 import signal
@@ -9,6 +10,7 @@ import socket as sockets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +85,17 @@ def test_a_slow_request_is_let_finish(
     stored = accounts.sign_in(again.url, alice.username, PASSWORD).rest.get("/tasks").json()
     assert stored == [json.loads(answered)]
     assert "Traceback" not in server.log
+
+
+def test_a_signal_that_comes_to_another_thread(start: Callable[..., Server]) -> None:
+    """The kernel may give a process's signal to any of its threads."""
+    server = start()
+    accounts.register(server.url, "Alice")  # hashing has its threads now
+    assert server.process is not None
+    main = server.process.pid
+    others = {int(one.name) for one in Path(f"/proc/{main}/task").iterdir()} - {main}
+    assert ctypes.CDLL(None, use_errno=True).tgkill(main, min(others), signal.SIGTERM) == 0
+    assert server.wait() == 0
 
 
 def test_idle_connections_do_not_delay_the_stop(start: Callable[..., Server]) -> None:

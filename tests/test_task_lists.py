@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
+from task_app import task_lists
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.server import Server
@@ -97,6 +98,20 @@ def test_pages_of_each_sort(people: tuple[Person, ...], admin: Person, sort: str
             paged += [task["title"] for task in page.json()]
             path = page.links.get("next", {}).get("url", "")
         assert paged == titles(person, f"sort={sort}{query}")
+
+
+def test_one_person_among_many_tasks(server: Server, admin: Person) -> None:
+    """An admin's first page of one person's tasks is whole, however many others have some: it is
+    no window of everybody's."""
+    dora, eve = accounts.people(server.url, "Dora", "Eve")
+    dora.rest.new_task("zz last of all by title", assigned_to=eve.id, status="in_progress")
+    others = [{"op": "create", "data": {"title": "aa"}} for _ in range(500)]
+    for _ in range(task_lists.WINDOW // len(others)):
+        assert eve.rest.post("/tasks/bulk", {"operations": others}).status_code == 200
+    for query in (f"user_id={dora.id}", f"user_id={dora.id}&assigned_to={eve.id}"):
+        for rest in ("sort=title", "sort=-id", "q=LAST", "status=in_progress&sort=updated_at"):
+            assert titles(admin, f"{query}&{rest}") == ["zz last of all by title"]
+    assert titles(admin, f"user_id={dora.id}&assigned_to={dora.id}") == []
 
 
 LITERAL = ["100% sure", "snake_case", "back\\slash", "it's", "drop -- table", "Zoë", "a+b&c=d"]

@@ -6,6 +6,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 ARGS   ?=
+# Tests wait for servers more than they compute: one more at a time than there are cores.
+JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .DEFAULT_GOAL := help
 .PHONY: help venv install install-dev run test test-threading lint types check format bench bench-scale clean
@@ -46,10 +48,10 @@ run: install  ## Start the server on http://localhost:5000 (settings come from t
 	@exec $(BIN)/python app.py $(ARGS)
 
 test: install-dev  ## Run the whole test suite (ARGS="-k name" narrows it)
-	@$(BIN)/python -m pytest -n auto $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 test-threading: install-dev  ## Run the whole suite without eventlet
-	@ASYNC_MODE=threading $(BIN)/python -m pytest -n auto $(ARGS)
+	@ASYNC_MODE=threading $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 lint: install-dev  ## Style, known mistakes, and the floors imports may cross
 	@$(BIN)/ruff check .

@@ -205,6 +205,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("ACCESS_TOKEN_MINUTES", "60", _integer(1, 525600), "life of an access token"),
     Setting("REFRESH_TOKEN_DAYS", "30", _integer(1, 3650), "life of a refresh token"),
+    Setting(
+        "HASH_COST",
+        "15",
+        _integer(10, 18),
+        "work to hash a password, as a power of two: 15 takes 0.1 s and 32 MB, 16 twice that",
+    ),
     Setting("ADMIN_EMAIL", "admin@example.com", _email, "e-mail of the first admin"),
     Setting("ADMIN_PASSWORD", None, _password, "password of the first admin; made up when absent"),
     Setting(

@@ -212,7 +212,8 @@ def issue(user: Row[Any], session: str | None = None) -> dict[str, Any]:
 
 
 def hash_password(password: str) -> str:
-    return offload(generate_password_hash, password)
+    method = f"scrypt:{1 << current_app.config['HASH_COST']}:8:1"
+    return offload(generate_password_hash, password, method)
 
 
 def check_login(name: str, password: str) -> tuple[int, int]:

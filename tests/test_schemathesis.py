@@ -61,7 +61,22 @@ def is_first(context: Any) -> bool:
 
 # A bulk request takes what its commands take: its bounds are 350 requests, and theirs again.
 FIRST = {f"native_{name.replace('.', '_')}" for name in COMMANDS if name != "task.bulk"}
-thorough, brief = load("coverage", "fuzzing"), load("fuzzing")
+
+
+@pytest.fixture(scope="session")
+def thorough() -> Any:
+    return load("coverage", "fuzzing")
+
+
+@pytest.fixture(scope="session")
+def brief() -> Any:
+    return load("fuzzing")
+
+
+@pytest.fixture(autouse=True)
+def node_id(request: pytest.FixtureRequest) -> None:
+    """Schemathesis 4.30 reads and sets an attribute that pytest 9.2 no longer has."""
+    request.node._nodeid = request.node.nodeid
 
 
 class World:
@@ -142,7 +157,8 @@ def check(case: Any, world: World) -> None:
     case.call_and_validate(base_url=world.server.url, headers=world.person_for(case).header)
 
 
-@thorough.include(is_first).parametrize()
+# From fixtures: what is made at import costs each worker ten seconds, whether it runs these or not.
+@schemathesis.pytest.from_fixture("thorough").include(is_first).parametrize()
 @settings(examples=4)
 def test_command(case: Any, world: World) -> None:
     """Each command once, with the bounds of everything it takes."""
@@ -154,7 +170,7 @@ def is_endless(context: Any) -> bool:
     return context.operation.path.endswith("/events")
 
 
-@brief.exclude(is_first).exclude(is_endless).parametrize()
+@(schemathesis.pytest.from_fixture("brief").exclude(is_first).exclude(is_endless).parametrize())
 @settings(examples=1)
 def test_other_url(case: Any, world: World) -> None:
     """The same commands under their other URLs, methods and prefixes: the answers may differ."""

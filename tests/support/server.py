@@ -23,6 +23,7 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     base = {"INSTANCE_PATH": str(instance), "PORT": "0", "ASYNC_MODE": ASYNC_MODE}
     base["RATELIMIT_ENABLED"] = "0"  # every test comes from one address; test_limits sets it
+    base["HASH_COST"] = "10"  # a thousand accounts are made; test_server has one at full cost
     return kept | base | settings
 
 

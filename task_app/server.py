@@ -232,6 +232,7 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     os.read(signals, 1)
     log.info("stopping")
     _say_goodbye()
+    time.sleep(FAREWELL_SECONDS)  # what was sent before the stop is let in
     server.shutdown()
     server.server_close()
     under_way.wait(GRACE_SECONDS)

@@ -93,7 +93,7 @@ class WebSocket:
     """One connection after its handshake.  `receive` belongs to one reader; anybody may send."""
 
     def __init__(self, environ: Mapping[str, Any], max_message: int) -> None:
-        self.socket = raw_socket(environ)
+        self.socket, self.early = _taken(environ)
         self.max_message = max_message
         self.frames = Connection(ConnectionType.SERVER)
         self.lock = threading.Lock()
@@ -103,7 +103,6 @@ class WebSocket:
         self.parts: list[str | bytes | bytearray] = []
         self.size = 0
         self.incoming: Any = iter(())
-        self.early = _already_read(environ, self.socket)
 
     def accept(self, key: str) -> None:
         """Answer the handshake."""
@@ -241,28 +240,34 @@ class WebSocket:
         self.socket.sendall(data)
 
 
-def raw_socket(environ: Mapping[str, Any]) -> Any:
-    """The request's socket, under either server."""
-    found = environ.get("werkzeug.socket")
-    return found if found is not None else environ["eventlet.input"].get_socket()
+def connection_of(environ: Mapping[str, Any]) -> Any:
+    """What can be shut down under whoever waits in the request's connection."""
+    return environ.get("task_app.connection") or environ["werkzeug.socket"]
+
+
+def _taken(environ: Mapping[str, Any]) -> tuple[Any, bytes]:
+    """The request's socket, from now on ours alone, and what was read past the request."""
+    connection = environ.get("task_app.connection")
+    if connection is not None:
+        socket, early = connection.take()
+        return socket, early
+    return environ["werkzeug.socket"], _already_read(
+        environ["wsgi.input"], environ["werkzeug.socket"]
+    )
 
 
 def finish(environ: Mapping[str, Any]) -> Iterable[bytes]:
     """End a request whose connection became a WebSocket: no response may be written to it.
 
-    The server says how (`server.py`); werkzeug's own takes a ConnectionError for it.
+    Our own server knows; werkzeug's takes a ConnectionError for it.
     """
-    how = environ.get("task_app.upgraded")
-    if how is None:
+    if "task_app.connection" not in environ:
         raise ConnectionError("the connection was a WebSocket")
-    how()
     return []
 
 
-def _already_read(environ: Mapping[str, Any], connection: Any) -> bytes:
-    """What the HTTP server read past the request: a client need not wait for our answer."""
-    reader = environ["wsgi.input"]
-    reader = getattr(reader, "rfile", reader)
+def _already_read(reader: Any, connection: Any) -> bytes:
+    """What werkzeug's server has read past the request: a client need not wait for our answer."""
     timeout = connection.gettimeout()
     connection.settimeout(0)
     try:

@@ -114,6 +114,13 @@ class RawConnection(Subscriber):
             socketio.sleep(CLOSE_SECONDS)  # for its answer
         self.websocket.abort()
 
+    def finish(self) -> None:
+        """The client ended it, or broke the protocol: what it asked before is answered first."""
+        if self.websocket.ending and not self.websocket.closed:
+            feeds.disconnect(self)
+            self.outbox.wait_until_written(FAREWELL_SECONDS)
+            self.websocket.close()
+
     def write(self) -> None:
         """Write what waits until the connection ends."""
         try:
@@ -173,6 +180,7 @@ class Gateway:
                 replay.start(connection, actor, where)
             if not connection.ended:
                 self._converse(connection)
+            connection.finish()
         except AppError as error:
             connection.tell({"type": "error", "status": error.status, **error.to_dict()})
             connection.end("unauthorized")
@@ -188,7 +196,7 @@ class Gateway:
             text = connection.websocket.receive(AUTH_SECONDS)
         except TimeoutError:
             text = None
-        if connection.websocket.closed:
+        if connection.websocket.closed or connection.websocket.ending:
             connection.ended = True
             return
         message = _parse(text)
@@ -234,7 +242,7 @@ def _respond(connection: RawConnection, text: str | bytes) -> None:
             if connection.pings.take():
                 connection.reply({"type": "pong"})
             else:
-                connection.websocket.close(POLICY, "too many pings")
+                connection.websocket.fail(POLICY, "too many pings")
             return
         if kind in ("auth", "authenticate"):
             sign_in(connection, message)

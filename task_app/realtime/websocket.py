@@ -208,21 +208,22 @@ class Gateway:
 
     def _converse(self, connection: RawConnection) -> None:
         """Serve the client until it, or the server, ends the connection."""
-        patience = self.app.config["WS_TIMEOUT_SECONDS"]
-        pinged = False
+        # Half of the time for silence, half for the answer to a ping, which need not be a message.
+        patience = self.app.config["WS_TIMEOUT_SECONDS"] / 2
+        pinged_at: float | None = None
         while not connection.ended:
             try:
-                text = connection.websocket.receive(patience * (0.6 if pinged else 0.4))
+                text = connection.websocket.receive(patience)
             except TimeoutError:
-                if pinged:
+                if pinged_at is not None and connection.websocket.heard_at < pinged_at:
                     connection.websocket.close(GOING_AWAY, "timeout")
                     return
+                pinged_at = time.monotonic()
                 connection.websocket.ping()
-                pinged = True
                 continue
             if text is None:
                 return
-            pinged = False
+            pinged_at = None
             _respond(connection, text)
             # Messages that came in one segment must not keep the hub from the others.
             socketio.sleep(0)

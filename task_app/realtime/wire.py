@@ -100,6 +100,7 @@ class WebSocket:
         self.closed = False
         self.close_code: int | None = None
         self.ending: tuple[int, str] | None = None  # the client ended it; what `close` will say
+        self.heard_at = 0.0  # when the last bytes came, by `time.monotonic`
         self.allowance = Allowance(BURST, RATE)
         self.parts: list[str | bytes | bytearray] = []
         self.size = 0
@@ -146,6 +147,7 @@ class WebSocket:
             if not data:
                 self.closed = True
                 return None
+            self.heard_at = time.monotonic()
             self.frames.receive_data(data)
             self.incoming = self.frames.events()
         return None

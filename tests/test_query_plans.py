@@ -196,6 +196,8 @@ READS |= {
     "news, member": reading(queries.news_of, ALICE),
     "news, admin": reading(queries.news_of, BOSS),
     "events after seq": reading(events.since, 60, 20),
+    "replay, member": reading(queries.events_for, ALICE, 0, 50),
+    "replay, admin": reading(queries.events_for, BOSS, 0, 50),
     "kept answer": reading(queries.kept_answer, ALICE, "key"),
     "users": reading(queries.list_users, BOSS, {"limit": 5}),
     "notifications": reading(queries.list_notifications, ALICE, {"limit": 5}),

@@ -20,10 +20,10 @@ from tests.support.stuck import Stuck
 
 CLOSED_SECONDS = 10  # FAULTS
 SLOW = ("fiber", "socketio", "sse")
-# To each client that does not read twenty megabytes are sent; the kernel takes four of them, one
+# To each client that does not read nine megabytes are sent; the kernel takes four of them, one
 # waits and one is being written.  The allocator has its own ideas about the rest.
-MEGABYTES = 20
-GROWTH = 28 << 20
+MEGABYTES = 9
+GROWTH = 20 << 20
 LONG = {"op": "create", "data": {"title": "Long", "description": "d" * 10_000}}
 
 

@@ -11,7 +11,7 @@ from flask import Flask, Response, current_app, request
 from flask_restful import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from task_app import auth, database, events, metrics
+from task_app import auth, database, events, metrics, presence
 from task_app.errors import AppError, unauthorized
 from task_app.realtime.feeds import feeds
 from task_app.realtime.relay import relay
@@ -21,16 +21,21 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
 def state() -> dict[str, Any]:
-    """How the server is: `status` is `ok` or `degraded`."""
+    """How the server is: `status` is `ok` or `degraded`.
+
+    `connectedClients` are those of all processes, or of this one alone while the database, by
+    which it knows of the others, is unavailable.
+    """
+    working, clients = True, len(feeds.connected)
     try:
         with database.reading() as tx:
             events.head(tx)
-        working = True
+            clients += presence.elsewhere(tx).clients
     except (AppError, database.Busy):
         working = False
     return {
         "status": "ok" if working else "degraded",
-        "connectedClients": len(feeds.connected),
+        "connectedClients": clients,
         "database": "ok" if working else "unavailable",
         "seq": relay.last_seq,
         "epoch": relay.epoch,

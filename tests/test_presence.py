@@ -16,6 +16,7 @@ from flask import Flask
 from task_app import commands, jobs, presence
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
+from task_app.extensions import socketio
 from task_app.models.user import ADMIN
 from task_app.realtime.feeds import Subscriber, feeds
 from tests.support import accounts, statements
@@ -23,6 +24,7 @@ from tests.support.clients import Rest
 from tests.support.server import Server
 
 BOSS = Actor(1, "admin", ADMIN, "a session")
+ADMIN_LOGIN = {"username": "admin", "password": "correct horse battery"}
 SOON = 6  # seconds: a beat, and what a busy machine adds
 
 
@@ -193,6 +195,22 @@ def test_a_busy_database_fails_no_beat_and_no_stop(
 def test_without_a_database_its_own_are_counted(app: Flask, db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE processes")
     with Signed():
-        told = app.test_client().get("/health").json
-    assert told is not None
-    assert (told["status"], told["connectedClients"]) == ("degraded", 1)
+        alive, ready = (app.test_client().get(path) for path in ("/health", "/ready"))
+    assert (alive.status_code, ready.status_code) == (200, 503)
+    assert alive.json is not None
+    assert alive.json == ready.json
+    assert (alive.json["status"], alive.json["database"]) == ("degraded", "unavailable")
+    assert alive.json["connectedClients"] == 1
+
+
+def test_a_repeated_broadcast_reaches_nobody_anew(app: Flask) -> None:
+    token = execute(SYSTEM, "user.login", ADMIN_LOGIN).body["access_token"]
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once"}
+    message = {"type": "note", "data": None}
+    client = socketio.test_client(app, auth={"token": token})
+    first, second = (
+        app.test_client().post("/broadcast", json=message, headers=headers).json for _ in range(2)
+    )
+    client.disconnect()
+    assert first == {"success": True, "message": "Broadcast sent", "recipients": 1}
+    assert second == {"success": True, "message": "Broadcast sent"}

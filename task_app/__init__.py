@@ -4,6 +4,7 @@
     config.py            every setting; the only place that reads the environment
     task_app/
       __init__.py        create_app(), and this map
+      application.py     Flask without what this server has no use for
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
@@ -13,6 +14,7 @@
       schemas/           what may come in, one file per entity
       access.py          actors; who may see and change a task; the rooms an event goes to
       pages.py           keyset pages
+      cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
       presence.py        the processes that serve this database, and how many clients they have
@@ -39,6 +41,10 @@
         handlers.py      Socket.IO in and out
         websocket.py     raw WebSockets in and out
         sse.py           Server-Sent Events out
+      http/
+        requests.py      bytes in, WSGI environments out
+        responses.py     what the application answers, as bytes
+        server.py        HTTP/1.1 connections on eventlet's hub
       jobs.py            what a server does again and again: reminders, pruning, expiry
       demo.py            sample data for --demo
       bootstrap.py       before listening: schema, first admin, relay
@@ -58,7 +64,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
-    → queries, events, presence → access, pages → schemas → models → database
+    → queries, events, presence → cache → access, pages → schemas → models → database
     → extensions, errors, jsonio, metrics
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
@@ -79,10 +85,9 @@ def create_app(config: Config | None = None) -> Flask:
 
     Raises `config.ConfigError` for a setting that cannot be used.
     """
-    from flask import Flask
-
     from config import Config
     from task_app import database, resources
+    from task_app.application import Application
     from task_app.extensions import db, jwt, migrate
     from task_app.models import MIGRATIONS
     from task_app.realtime import handlers, websocket
@@ -90,7 +95,7 @@ def create_app(config: Config | None = None) -> Flask:
     if config is None:
         # The flask command and a debugger: only `app.py` patches the standard library for eventlet.
         config = Config(async_mode="threading")
-    app = Flask(__name__, instance_path=config.INSTANCE_PATH)
+    app = Application(__name__, instance_path=config.INSTANCE_PATH)
     app.config.from_object(config)
     database.configure(app)
     db.init_app(app)

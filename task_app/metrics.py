@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 REGISTRY = CollectorRegistry()
@@ -28,3 +30,9 @@ SOCKETS = Gauge("task_sockets", "Open connections", registry=REGISTRY)
 PENDING = Gauge(
     "task_pending_messages", "Messages not yet written to sockets and streams", registry=REGISTRY
 )
+
+
+# To find the counter of some labels costs more than to count.
+request_timer = cache(REQUESTS.labels)
+command_counter = cache(COMMANDS.labels)
+event_counter = cache(EVENTS.labels)

@@ -17,6 +17,7 @@
       cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
+      presence.py        the processes that serve this database, and how many clients they have
       task_lists.py      lists of tasks, along an index whatever is asked
       dialects.py        how tasks and events are spelt for each client family
       foreign.py         tokens issued elsewhere
@@ -63,7 +64,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
-    → queries, events → cache → access, pages → schemas → models → database
+    → queries, events, presence → cache → access, pages → schemas → models → database
     → extensions, errors, jsonio, metrics
 
 Nothing is imported here at the top, so that the server can patch the standard library first.

@@ -31,6 +31,7 @@ from task_app.realtime.relay import relay
 from task_app.schemas import load
 from task_app.schemas.fields import MAX_ID
 from task_app.schemas.notification import Broadcast, NotificationChange, NotificationQuery
+from task_app.schemas.server import Beat, Departure
 from task_app.schemas.task import Bulk, NewTask, Nothing, PageQuery, TaskChange, TaskQuery
 from task_app.schemas.user import (
     Adoption,
@@ -154,14 +155,16 @@ COMMANDS: dict[str, Command] = {
         NOTHING, notifications.read_all_notifications, event="read_notifications"
     ),
     "notification.remind": Command(NOTHING, notifications.remind),
+    "server.beat": Command(Beat(), server.beat),
+    "server.leave": Command(Departure(), server.leave),
     "server.prune": Command(NOTHING, server.prune),
     "server.settle_log": Command(NOTHING, server.settle_log),
     "broadcast.send": Command(Broadcast(), broadcast.broadcast),
 }
 # What the server does by itself; no transport offers these.
-INTERNAL = frozenset(
-    {"user.adopt", "ticket.redeem", "notification.remind", "server.prune", "server.settle_log"}
-)
+INTERNAL = frozenset({"user.adopt", "ticket.redeem", "notification.remind"}) | {
+    name for name in COMMANDS if name.startswith("server.")
+}
 
 
 @dataclass(frozen=True)
@@ -381,12 +384,7 @@ def _repeat(command: Command, kept: Any, fingerprint: str) -> Result:
 
 
 def _keep_answer(
-    tx: Transaction,
-    actor: Actor,
-    key: str,
-    fingerprint: str,
-    body: Any,
-    committed: list[Event],
+    tx: Transaction, actor: Actor, key: str, fingerprint: str, body: Any, committed: list[Event]
 ) -> None:
     tx.execute(
         insert(IdempotencyKey).values(

@@ -11,11 +11,12 @@ SQLite takes for it.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -28,7 +29,9 @@ from sqlalchemy.sql import ClauseElement
 
 from task_app import jsonio
 from task_app.errors import AppError
-from task_app.extensions import db, socketio
+from task_app.extensions import db, offload, socketio
+
+log = logging.getLogger(__name__)
 
 # A wait inside SQLite blocks the whole hub, so it is kept short and `commands` waits green.
 BUSY_TIMEOUT_MS = 10
@@ -37,6 +40,9 @@ BUSY_TIMEOUT_MS = 10
 # 1.6 ms for those copies on every sort, 0.7 ms without.  Address space, not memory.
 MMAP_BYTES = 2**31 - 2**16
 RETRY_SECONDS = 0.03
+# A commit that finds the write-ahead log this long moves it into the database file, with an fsync,
+# while everybody waits.  `checkpoint` does that before, on a thread of its own.
+CHECKPOINT_PAGES = 20_000
 # SQLite grants its lock to whoever asks at the right moment; asking one at a time is fair and
 # keeps a crowd of waiting writers from blocking the hub in turn.
 _write_turn = threading.Lock()
@@ -218,6 +224,7 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
         cursor.execute("PRAGMA journal_mode = WAL")
         cursor.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
@@ -227,6 +234,24 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
         driver: Any = connection.connection.driver_connection
         if not driver.in_transaction:
             driver.execute("BEGIN")
+
+
+def checkpoint() -> None:
+    """Move what was committed from SQLite's write-ahead log into the file, keeping nobody waiting.
+
+    What somebody is still reading past stays for the next time.
+    """
+    engine = db.engine
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        offload(_checkpoint, engine.url.database)
+
+
+def _checkpoint(path: str) -> None:
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except sqlite3.Error as error:
+        log.warning("the write-ahead log stays as it is: %s", error)
 
 
 class _Pool:

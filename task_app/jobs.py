@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Flask
 
-from task_app import presence
+from task_app import database, presence
 from task_app.access import ALL, SYSTEM
 from task_app.commands import execute
 from task_app.errors import AppError
@@ -53,6 +53,7 @@ def beat() -> None:
 JOBS: tuple[tuple[float, Callable[[], Any]], ...] = (
     (0.5, feeds.expire),
     (1.0, relay.catch_up),
+    (1.0, database.checkpoint),
     (5.0, handlers.reap),
     (presence.BEAT_SECONDS, beat),
     (60.0, _remind),

@@ -8,6 +8,7 @@
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
+      transactions.py    a transaction, and the statements in it
       database.py        how the engines are opened, read and written
       metrics.py         what Prometheus is told
       models/            the tables
@@ -64,7 +65,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
-    → queries, events, presence → cache → access, pages → schemas → models → database
+    → queries, events, presence → cache → access, pages → schemas → models → database → transactions
     → extensions, errors, jsonio, metrics
 
 Nothing is imported here at the top, so that the server can patch the standard library first.

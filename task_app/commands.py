@@ -20,7 +20,6 @@ from task_app import auth, cache, database, events, jsonio, metrics, queries, ta
 from task_app.access import SYSTEM, Actor, team_sees_all
 from task_app.actions import broadcast, notifications, server, tasks, tickets, users
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.errors import AppError, forbidden, invalid, not_found, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
@@ -44,6 +43,7 @@ from task_app.schemas.user import (
     UserChange,
     UserDeletion,
 )
+from task_app.transactions import Transaction
 
 # How long a write waits for another process to let go of the database, and how often it asks.
 WRITE_PATIENCE = 5.0

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select
 
-from task_app.database import Transaction
 from task_app.extensions import table
 from task_app.models import Process
+from task_app.transactions import Transaction
 
 BEAT_SECONDS = 5.0
 # Two beats may come to nothing, as when the database is busy; a process silent for longer is gone.

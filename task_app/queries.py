@@ -13,7 +13,6 @@ from sqlalchemy import Row, bindparam, func, or_, select, union
 
 from task_app import access, events
 from task_app.access import Actor
-from task_app.database import Prepared, Transaction
 from task_app.errors import not_found
 from task_app.events import Event
 from task_app.extensions import table
@@ -28,6 +27,7 @@ from task_app.models import (
 )
 from task_app.models.task import DONE
 from task_app.pages import Order, Page, cut
+from task_app.transactions import Prepared, Transaction
 
 _EVENTS = table(events.EventRow)
 _TASKS = table(Task)

@@ -164,8 +164,7 @@ class Signed(Subscriber):
 
     def __enter__(self) -> Signed:
         feeds.connect(self)
-        feeds.admit(self, BOSS)
-        feeds.join(self, 0)
+        assert feeds.arrive(self, feeds.admit(self, BOSS), 0)
         return self
 
     def __exit__(self, *_: Any) -> None:

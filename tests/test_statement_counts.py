@@ -14,10 +14,10 @@ from flask import Flask
 from task_app import auth, cache, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
-from task_app.database import Transaction
 from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.models.user import ADMIN, MEMBER
+from task_app.transactions import Transaction
 from tests.support import statements
 from tests.support.accounts import PASSWORD
 from tests.support.statements import recorded

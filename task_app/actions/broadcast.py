@@ -8,8 +8,8 @@ from flask import current_app
 
 from task_app import events, presence
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.errors import forbidden
+from task_app.transactions import Transaction
 
 
 def broadcast(tx: Transaction, call: Call) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from task_app import events, presence
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.extensions import table
 from task_app.models import (
     Event,
@@ -22,6 +21,7 @@ from task_app.models import (
     RevokedToken,
     Ticket,
 )
+from task_app.transactions import Transaction
 
 # A retry comes within seconds; a day is for clients that were offline.
 IDEMPOTENCY_DAYS = 1

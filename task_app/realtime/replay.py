@@ -19,13 +19,13 @@ from flask import current_app
 
 from task_app import auth, database, events, queries
 from task_app.access import Actor
-from task_app.database import Transaction
 from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.relay import relay
 from task_app.schemas.fields import MAX_SEQ
+from task_app.transactions import Transaction
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@
       schemas/           what may come in, one file per entity
       access.py          actors; who may see and change a task; the rooms an event goes to
       pages.py           keyset pages
+      idempotency.py     a request sent again is answered again
       cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
@@ -65,8 +66,8 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
-    → queries, events, presence → cache → access, pages → schemas → models → database → transactions
-    → extensions, errors, jsonio, metrics
+    → queries, events, presence → cache, idempotency → access, pages → schemas → models
+    → database → transactions → extensions, errors, jsonio, metrics
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

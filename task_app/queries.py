@@ -18,7 +18,6 @@ from task_app.events import Event
 from task_app.extensions import table
 from task_app.models import (
     EventRoom,
-    IdempotencyKey,
     LogHead,
     Notification,
     RevokedToken,
@@ -230,12 +229,3 @@ def user_by_external_id(tx: Transaction, external_id: str) -> Row[Any] | None:
 
 def is_revoked(tx: Transaction, session: str) -> bool:
     return tx.execute(_REVOKED, {"session": session}).one_or_none() is not None
-
-
-def kept_answer(tx: Transaction, actor: Actor, key: str) -> Row[Any] | None:
-    """What the first request with this idempotency key was answered."""
-    return tx.execute(
-        select(table(IdempotencyKey)).where(
-            IdempotencyKey.actor_id == actor.id, IdempotencyKey.key == key
-        )
-    ).one_or_none()

@@ -29,7 +29,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from task_app import database, events, presence, queries, task_lists
+from task_app import database, events, idempotency, presence, queries, task_lists
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.models.user import ADMIN, MEMBER
@@ -199,7 +199,7 @@ READS |= {
     "events after seq": reading(events.since, 60, 20),
     "replay, member": reading(queries.events_for, ALICE, 0, 50),
     "replay, admin": reading(queries.events_for, BOSS, 0, 50),
-    "kept answer": reading(queries.kept_answer, ALICE, "key"),
+    "kept answer": reading(idempotency.kept_answer, idempotency.Key(2, "key", "")),
     "other processes": reading(presence.elsewhere),
     "users": reading(queries.list_users, BOSS, {"limit": 5}),
     "notifications": reading(queries.list_notifications, ALICE, {"limit": 5}),

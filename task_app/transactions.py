@@ -158,7 +158,7 @@ _second = (0, "")
 
 def utc_now() -> str:
     """The time as every table keeps it: `2026-01-31T09:30:00.000000Z`."""
-    global _second  # noqa: PLW0603 - the text of a second is made once
+    global _second
     second, rest = divmod(time.time_ns(), 1_000_000_000)
     known = _second
     if known[0] != second:

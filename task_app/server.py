@@ -152,7 +152,8 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
 
     eventlet.tpool.set_num_threads(HASHING_THREADS)
     offload.runner = eventlet.tpool.execute
-    engine.on = app.config["ENGINE"] == "on"
+    if app.config["ENGINE"] == "on":
+        engine.start()
     signals = _signal_pipe()
     jobs.start(app)
     accepting = eventlet.spawn(
@@ -182,6 +183,8 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     listener.close()
     with eventlet.Timeout(GRACE_SECONDS, False):
         accepting.wait()
+    if engine.on:
+        engine.stop()
 
 
 def _signal_pipe() -> int:

@@ -68,7 +68,7 @@ class Command:
     reads: bool = False
     public: bool = False
     event: str | None = None
-    fresh: Callable[[Transaction, Actor], int] | None = None
+    fresh: Callable[[Transaction, Actor], tuple[int, str, int]] | None = None
 
 
 def _profile(tx: Transaction, call: Call) -> dict[str, Any]:
@@ -141,6 +141,7 @@ COMMANDS: dict[str, Command] = {
         shape="notification_list",
         reads=True,
         event="list_notifications",
+        fresh=queries.news_of,
     ),
     "notification.read": Command(
         NotificationChange(),
@@ -166,10 +167,11 @@ INTERNAL = frozenset(
 class Result:
     """What a command did: the HTTP status, the body in the native form, the events.
 
-    `seq` and `epoch` are those of the snapshot a read saw; `page` is the page a list came as;
-    `validator` changes when the answer would (None where nobody keeps track).  `reached` is how
-    many connections of this process were given the events.  `replayed` marks an answer kept from
-    an earlier request with the same idempotency key; its events are not sent again.
+    `seq` and `epoch` are those of the snapshot a list of tasks was read in; `page` is the page a
+    list came as; `validator` changes when the answer would (None where nobody keeps track).
+    `reached` is how many connections of this process were given the events.  `replayed` marks an
+    answer kept from an earlier request with the same idempotency key; its events are not sent
+    again.
     """
 
     status: int
@@ -262,10 +264,10 @@ def _execute(
 def _read(command: Command, call: Call, known: Collection[str]) -> Result:
     def attempt(_: float) -> Result:
         with database.reading() as tx:
-            seq, epoch = events.head(tx)
-            validator = None
+            seq, epoch, validator = 0, "", None
             if command.fresh:
-                validator = _validator(epoch, command.fresh(tx, call.actor), call.actor)
+                seq, epoch, news = command.fresh(tx, call.actor)
+                validator = _validator(epoch, news, call.actor)
                 if validator in known or ANY in known:
                     return Result(NOT_MODIFIED, None, "", [], seq, epoch, validator=validator)
             body = command.action(tx, call)
@@ -298,7 +300,7 @@ def _write(command: Command, call: Call, key: str | None, fingerprint: str) -> R
             committed = events.append(tx)
             if key:
                 _keep_answer(tx, call.actor, key, fingerprint, body, committed)
-            tx.connection.commit()
+            tx.commit()
         return Result(command.status, body, command.shape, committed)
 
     try:

@@ -3,6 +3,10 @@
 Reads run in a snapshot.  Writes run one at a time in a process and take the database's write
 lock at their start (`BEGIN IMMEDIATE` on SQLite), so a transaction never fails half way because
 somebody else wrote.  Nothing here commits: `commands.py` does.
+
+A statement is written in SQLAlchemy's Core.  One that is run all the time is `Prepared`: made
+into SQL once, and then run by the driver without SQLAlchemy, which costs several times what
+SQLite takes for it.
 """
 
 from __future__ import annotations
@@ -10,14 +14,17 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import Connection, CursorResult, Engine, Executable, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+from sqlalchemy.sql import ClauseElement
 
 from task_app import jsonio
 from task_app.errors import AppError
@@ -39,21 +46,120 @@ class Busy(Exception):
     """Another process holds the write lock; try again."""
 
 
-class Transaction:
-    """What an action or a query works on: a connection and the events it has recorded so far.
+class Prepared:
+    """A statement that the driver runs as text.
 
-    `now` is one time for everything the transaction writes.
+    Its rows are plain tuples as the driver gives them, so it must neither take nor return what
+    SQLAlchemy would convert (JSON, booleans).  `columns` names those an INSERT is given.
     """
 
-    __slots__ = ("connection", "events", "now")
+    __slots__ = ("_texts", "columns", "statement")
+
+    def __init__(self, statement: ClauseElement, columns: Collection[str] | None = None) -> None:
+        self.statement = statement
+        self.columns = columns
+        self._texts: dict[str, tuple[str, list[str] | None, dict[str, Any]]] = {}
+
+    def text(self, dialect: Dialect) -> tuple[str, list[str] | None, dict[str, Any]]:
+        """The SQL, the names of its parameters in order (None when it takes them by name), and
+        the values that are part of the statement."""
+        found = self._texts.get(dialect.name)
+        if found is None:
+            keys = None if self.columns is None else list(self.columns)
+            compiled: Any = self.statement.compile(dialect=dialect, column_keys=keys)
+            names = list(compiled.positiontup) if compiled.positional else None
+            fixed = {name: value for name, value in compiled.params.items() if value is not None}
+            found = self._texts[dialect.name] = (str(compiled), names, fixed)
+        return found
+
+
+class Session:
+    """One open connection: SQLAlchemy's, and the driver's below it."""
+
+    __slots__ = ("connection", "dialect", "driver")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.driver: Any = connection.connection.driver_connection
+        self.dialect = connection.dialect
+
+    def end(self) -> None:
+        """Roll back whatever was not committed."""
+        if self.connection.in_transaction():
+            self.connection.rollback()
+        else:
+            self.driver.rollback()
+
+    def close(self) -> None:
+        with suppress(SQLAlchemyError):
+            self.connection.invalidate()
+            self.connection.close()
+
+
+class Transaction:
+    """What an action or a query works on: a connection and the events it has recorded so far."""
+
+    __slots__ = ("_now", "events", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
         self.events: list[Any] = []
-        self.now = utc_now()
+        self._now = ""
+
+    @property
+    def now(self) -> str:
+        """One time for everything the transaction writes."""
+        if not self._now:
+            self._now = utc_now()
+        return self._now
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        return self.connection.execute(statement, parameters)
+        """Run a statement by SQLAlchemy."""
+        return self.session.connection.execute(statement, parameters)
+
+    def run(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Run a prepared statement; its rows."""
+        session = self.session
+        sql, names, fixed = prepared.text(session.dialect)
+        if fixed:
+            parameters = {**fixed, **parameters}
+        given = parameters if names is None else [parameters[name] for name in names]
+        try:
+            rows: list[tuple[Any, ...]] = session.driver.execute(sql, given).fetchall()
+        except Exception as error:
+            raise _named(session, sql, error) from error
+        return rows
+
+    def run_many(self, prepared: Prepared, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Run a prepared statement once for each of `rows`."""
+        session = self.session
+        sql, names, _ = prepared.text(session.dialect)
+        given = rows if names is None else [[row[name] for name in names] for row in rows]
+        try:
+            session.driver.cursor().executemany(sql, given)
+        except Exception as error:
+            raise _named(session, sql, error) from error
+
+    def commit(self) -> None:
+        """Keep what was written.  For `commands.py` alone."""
+        session = self.session
+        try:
+            if session.connection.in_transaction():
+                session.connection.commit()
+            else:
+                session.driver.commit()
+        except SQLAlchemyError:
+            raise
+        except Exception as error:
+            raise _named(session, "COMMIT", error) from error
+
+
+def _named(session: Session, sql: str, error: Exception) -> BaseException:
+    """The driver's error as SQLAlchemy names it, so that there is one kind to catch."""
+    base: Any = session.dialect.loaded_dbapi.Error  # type: ignore[attr-defined]
+    return DBAPIError.instance(
+        sql, None, error, base, hide_parameters=True, dialect=session.dialect
+    )
 
 
 def utc_now() -> str:
@@ -68,7 +174,9 @@ def configure(app: Flask) -> None:
         "json_serializer": jsonio.dumps,
         "json_deserializer": jsonio.loads_trusted,
     }
-    if not app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
+    if app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
+        options |= {"poolclass": NullPool}  # `_Pool` keeps the connections
+    else:
         options |= {"pool_pre_ping": True}
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
 
@@ -79,6 +187,7 @@ def prepare(app: Flask) -> None:
         engine = db.engine
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, app.config["SQLITE_SYNCHRONOUS"])
+    app.extensions["task_app.database"] = _Pool(engine)
 
 
 def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
@@ -95,19 +204,86 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        # Sessions have begun by themselves; who connects past them (migrations) has not.
+        driver: Any = connection.connection.driver_connection
+        if not driver.in_transaction:
+            driver.execute("BEGIN")
 
 
-@contextmanager
-def reading() -> Iterator[Transaction]:
+class _Pool:
+    """The sessions of one application.
+
+    On SQLite they are kept for the next who needs one; elsewhere they go back to SQLAlchemy's
+    pool, which bounds their number and finds out those that have died.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.keeps = engine.dialect.name == "sqlite"
+        self.free: list[Session] = []
+        postgresql = engine.dialect.name == "postgresql"
+        self.begin_reading = (
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if postgresql else "BEGIN"
+        )
+        self.begin_writing = "BEGIN" if postgresql else "BEGIN IMMEDIATE"
+
+    def take(self) -> Session:
+        try:
+            return self.free.pop()
+        except IndexError:
+            return Session(self.engine.connect())
+
+    def give_back(self, session: Session) -> None:
+        if self.keeps:
+            self.free.append(session)
+        else:
+            session.connection.close()
+
+
+class _Reading:
+    """What `reading` returns: a class, because a generator costs as much as the statements."""
+
+    __slots__ = ("pool", "session")
+
+    def __enter__(self) -> Transaction:
+        self.pool: _Pool = current_app.extensions["task_app.database"]
+        with _translated():
+            self.session = self.pool.take()
+            try:
+                self.session.driver.execute(self.pool.begin_reading)
+            except Exception as error:
+                self.session.close()
+                raise _named(self.session, self.pool.begin_reading, error) from error
+        return Transaction(self.session)
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            try:
+                self.session.end()
+            except Exception:
+                self.session.close()  # what was read is as good as it was
+            else:
+                self.pool.give_back(self.session)
+            return
+        _abandon(self.pool, self.session, error)
+        if isinstance(error, DBAPIError):
+            with _translated():
+                raise error
+
+
+def reading() -> AbstractContextManager[Transaction]:
     """A transaction whose statements all see the database as of the first one."""
-    with _translated(), db.engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
-        yield Transaction(connection)
+    return _Reading()
+
+
+def _abandon(pool: _Pool, session: Session, error: BaseException) -> None:
+    """End a transaction that failed.  A connection that the database has refused something is
+    not used again: it may be broken, and the next one is cheap beside a failure."""
+    if isinstance(error, AppError):
+        session.end()
+        pool.give_back(session)
+    else:
+        session.close()
 
 
 @contextmanager
@@ -121,28 +297,36 @@ def writing(patience: float) -> Iterator[Transaction]:
     deadline = time.monotonic() + patience
     if not _write_turn.acquire(timeout=patience):
         raise Busy
+    pool: _Pool = current_app.extensions["task_app.database"]
     try:
-        with _translated(), _begun(deadline) as connection:
-            yield Transaction(connection)
+        with _translated():
+            session = _begun(pool, deadline)
+            try:
+                yield Transaction(session)
+            except BaseException as error:
+                _abandon(pool, session, error)
+                raise
+            session.end()
+            pool.give_back(session)
     finally:
         _write_turn.release()
 
 
-def _begun(deadline: float) -> Connection:
-    """A connection with the write lock.
+def _begun(pool: _Pool, deadline: float) -> Session:
+    """A session with the write lock.
 
     Whoever waits for another process keeps the turn: each attempt blocks the hub for the busy
     timeout, so only one may make them (with 50 waiting writers reads took a second).
     """
+    session = pool.take()
     while True:
-        connection = db.engine.connect().execution_options(writing=True)
         try:
-            connection.begin()
-            return connection
-        except OperationalError as error:
-            connection.close()
-            if "locked" not in str(error.orig) or time.monotonic() >= deadline:
-                raise
+            session.driver.execute(pool.begin_writing)
+            return session
+        except Exception as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                session.close()
+                raise _named(session, pool.begin_writing, error) from error
         socketio.sleep(RETRY_SECONDS)
 
 

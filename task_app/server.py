@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 
 BACKLOG = 4096
 CONNECTIONS = 20_000
-KEEPALIVE_SECONDS = 20
-READ_SECONDS = 30  # the longest pause in the middle of a request
 FAREWELL_SECONDS = 0.3
 GRACE_SECONDS = 8  # for requests under way; the whole stop stays under ten
 HASHING_THREADS = 2
@@ -82,8 +80,8 @@ def _announce(app: Flask, port: int) -> None:
 
 
 class StrictRequests:
-    """For a `BaseHTTPRequestHandler` (eventlet has one of its own): refuses a request whose end
-    two servers could see in two places (RFC 9112, sections 5.1 and 6), so that the rest of one
+    """For a `BaseHTTPRequestHandler`: refuses a request whose end two servers could see in two
+    places (RFC 9112, sections 5.1 and 6), so that the rest of one
     cannot pass for another."""
 
     headers: Any
@@ -119,36 +117,11 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     import eventlet
     import eventlet.hubs
     import eventlet.tpool
-    import eventlet.wsgi
 
     from task_app import jobs
     from task_app.extensions import offload
+    from task_app.http.server import Server
     from task_app.realtime.engine import engine
-
-    class Protocol(StrictRequests, eventlet.wsgi.HttpProtocol):
-        """One connection; fair to the others."""
-
-        def get_environ(self) -> dict[str, Any]:
-            environ: dict[str, Any] = super().get_environ()
-            # Or Werkzeug takes a body that comes in chunks, and so has no length, for none.
-            environ["wsgi.input_terminated"] = environ["eventlet.input"].chunked_input
-            return environ
-
-        def setup(self) -> None:
-            super().setup()
-            self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-        def handle_one_request(self) -> None:
-            super().handle_one_request()
-            # A client that always has its next request ready would keep the hub to itself:
-            # p99 of the others 265-538 ms without this, 5 ms with it.
-            eventlet.sleep(0)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Malformed requests are answered, not printed."""
-
-    def upgraded() -> None:
-        eventlet.wsgi.WSGI_LOCAL.already_handled = True
 
     eventlet.tpool.set_num_threads(HASHING_THREADS)
     offload.runner = eventlet.tpool.execute
@@ -156,33 +129,15 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
         engine.start()
     signals = _signal_pipe()
     jobs.start(app)
-    accepting = eventlet.spawn(
-        eventlet.wsgi.server,
-        listener,
-        app,
-        custom_pool=eventlet.GreenPool(CONNECTIONS),
-        protocol=Protocol,
-        minimum_chunk_size=1,  # a stream's events leave at once, however small
-        keepalive=KEEPALIVE_SECONDS,
-        socket_timeout=READ_SECONDS,
-        log_output=False,
-        debug=False,
-        environ={
-            # A body without Content-Length ends where the chunks do; without this it is not read.
-            "wsgi.input_terminated": True,
-            "task_app.upgraded": upgraded,
-        },
-    )
+    http = Server(listener, app, max_body=app.config["MAX_CONTENT_LENGTH"], most=CONNECTIONS)
+    http.start()
     _announce(app, listener.getsockname()[1])
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.
     eventlet.hubs.trampoline(signals, read=True)
     log.info("stopping")
     _say_goodbye()
     eventlet.sleep(FAREWELL_SECONDS)
-    accepting.kill(SystemExit)  # eventlet.wsgi then closes idle connections, waits for the rest
-    listener.close()
-    with eventlet.Timeout(GRACE_SECONDS, False):
-        accepting.wait()
+    http.stop(GRACE_SECONDS)
     if engine.on:
         engine.stop()
 
@@ -235,6 +190,7 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     os.read(signals, 1)
     log.info("stopping")
     _say_goodbye()
+    time.sleep(FAREWELL_SECONDS)  # what was sent before the stop is let in
     server.shutdown()
     server.server_close()
     under_way.wait(GRACE_SECONDS)

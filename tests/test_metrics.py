@@ -51,8 +51,8 @@ def test_sockets_commands_events(start: Callable[..., Server], listen: Callable)
 def test_invented_methods_are_one(start: Callable[..., Server]) -> None:
     server = start()
     rest = Rest(server.url)
-    for number in range(20):
-        rest.request(f"INVENTED{number}", "/tasks")
+    for method in ("PROPFIND", "MKCOL", "PURGE", *(f"INVENTED{number}" for number in range(20))):
+        assert rest.request(method, "/tasks").status_code in (400, 405)
     rest.get("/tasks")
     found = read(server)
     methods = {key[1] for key in found if key[0] == "task_http_request_seconds_count"}

@@ -30,8 +30,7 @@ from task_app.realtime.wire import (
     BlockingWebSocket,
     Client,
     WebSocket,
-    already_read,
-    raw_socket,
+    taken,
 )
 
 log = logging.getLogger(__name__)
@@ -65,11 +64,11 @@ class Engine:
 
     def websocket(self, environ: Mapping[str, Any], max_message: int) -> WebSocket:
         """The connection of a request that asks for a WebSocket and may have one."""
+        connection, early = taken(environ)
         # The real socket below eventlet's.  TLS keeps state of its own between reads and writes.
-        raw = getattr(raw_socket(environ), "fd", None)
+        raw = getattr(connection, "fd", None)
         if not self.on or raw is None or isinstance(raw, ssl.SSLSocket):
-            return BlockingWebSocket(environ, max_message)
-        early = already_read(environ)
+            return BlockingWebSocket(connection, max_message, early)
         return DetachedWebSocket(raw, max_message, early)
 
     def stop(self) -> None:

@@ -20,7 +20,7 @@ from task_app.realtime.door import actor_at_door, query_of
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.outbox import DRAIN_SECONDS, FAREWELL_SECONDS, Outbox
 from task_app.realtime.replay import Position
-from task_app.realtime.wire import raw_socket
+from task_app.realtime.wire import connection_of
 
 KEEPALIVE_SECONDS = 15
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -93,7 +93,7 @@ def open_stream(dialect: Dialect) -> Response:
     if actor is None:
         raise unauthorized()
     where = _position(query)
-    stream = Stream(dialect, raw_socket(request.environ))
+    stream = Stream(dialect, connection_of(request.environ))
     body = stream_with_context(_body(stream, actor, where))
     response = Response(body, mimetype="text/event-stream")
     response.headers.update(HEADERS)

@@ -162,14 +162,13 @@ class WebSocket:
         raise NotImplementedError
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """Close at once: a close frame, then what the client still sends is read away for a while
-        (or the kernel would answer it with a reset, and the client never see the close frame).
-        Never raises."""
+        """Close once what waits has been written, or has had a moment to be: a close frame, then
+        what the client still sends is read away for a while (or the kernel would answer it with a
+        reset, and the client never see the close frame).  May wait; never raises."""
         raise NotImplementedError
 
     def end(self, code: int, reason: str, *, discard: bool = False) -> None:
-        """Close once what waits has been written, or has had a moment to be, or is discarded;
-        neither waits nor raises."""
+        """The same without waiting; what waits may be discarded."""
         raise NotImplementedError
 
     def abort(self) -> None:
@@ -206,11 +205,12 @@ class WebSocket:
 class BlockingWebSocket(WebSocket):
     """One that is served by whoever calls `serve`, and written to by a background task."""
 
-    def __init__(self, environ: Mapping[str, Any], max_message: int) -> None:
-        self.socket = raw_socket(environ)
-        super().__init__(max_message, already_read(environ))
+    def __init__(self, connection: Any, max_message: int, early: bytes) -> None:
+        super().__init__(max_message, early)
+        self.socket = connection
         self.outbox: Outbox[bytes] = Outbox()
         self.lock = threading.Lock()  # of the socket's writing end
+        self.closing = threading.Lock()  # taken by who closes, for good
 
     def serve(self, client: Client) -> None:
         self.client = client
@@ -240,10 +240,14 @@ class BlockingWebSocket(WebSocket):
         return self.outbox.wait_for_room(seconds)
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
+        if not self.closing.acquire(blocking=False):
+            return
+        # What the client asked before is answered first; nothing may follow the close frame.
+        self.outbox.close()
+        self.outbox.wait_until_written(FAREWELL_SECONDS)
         if self.closed:
             return
         self.closed = True
-        self.outbox.close(discard=True)
         # A writer that waits for the client keeps the lock: no close frame can get past it.
         if self.lock.acquire(timeout=FAREWELL_SECONDS):
             with suppress(OSError):
@@ -257,18 +261,13 @@ class BlockingWebSocket(WebSocket):
 
     def end(self, code: int, reason: str, *, discard: bool = False) -> None:
         self.outbox.close(discard)
-        socketio.start_background_task(self._end, code, reason, discard)
+        socketio.start_background_task(self.close, code, reason)
 
     def abort(self) -> None:
         self.closed = True
         self.outbox.close(discard=True)
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
-
-    def _end(self, code: int, reason: str, discard: bool) -> None:
-        if not discard:
-            self.outbox.wait_until_written(FAREWELL_SECONDS)
-        self.close(code, reason)
 
     def _read(self) -> None:
         while not self.closed:
@@ -315,17 +314,34 @@ class BlockingWebSocket(WebSocket):
         self.socket.sendall(data)
 
 
-def raw_socket(environ: Mapping[str, Any]) -> Any:
-    """The request's socket, under either server."""
-    found = environ.get("werkzeug.socket")
-    return found if found is not None else environ["eventlet.input"].get_socket()
+def connection_of(environ: Mapping[str, Any]) -> Any:
+    """What can be shut down under whoever waits in the request's connection."""
+    return environ.get("task_app.connection") or environ["werkzeug.socket"]
 
 
-def already_read(environ: Mapping[str, Any]) -> bytes:
-    """What the HTTP server read past the request: a client need not wait for our answer."""
-    connection = raw_socket(environ)
-    reader = environ["wsgi.input"]
-    reader = getattr(reader, "rfile", reader)
+def taken(environ: Mapping[str, Any]) -> tuple[Any, bytes]:
+    """The request's socket, from now on ours alone, and what was read past the request."""
+    connection = environ.get("task_app.connection")
+    if connection is not None:
+        socket, early = connection.take()
+        return socket, early
+    return environ["werkzeug.socket"], _already_read(
+        environ["wsgi.input"], environ["werkzeug.socket"]
+    )
+
+
+def finish(environ: Mapping[str, Any]) -> Iterable[bytes]:
+    """End a request whose connection became a WebSocket: no response may be written to it.
+
+    Our own server knows; werkzeug's takes a ConnectionError for it.
+    """
+    if "task_app.connection" not in environ:
+        raise ConnectionError("the connection was a WebSocket")
+    return []
+
+
+def _already_read(reader: Any, connection: Any) -> bytes:
+    """What werkzeug's server has read past the request: a client need not wait for our answer."""
     timeout = connection.gettimeout()
     connection.settimeout(0)
     try:
@@ -335,15 +351,3 @@ def already_read(environ: Mapping[str, Any]) -> bytes:
         return b""
     finally:
         connection.settimeout(timeout)
-
-
-def finish(environ: Mapping[str, Any]) -> Iterable[bytes]:
-    """End a request whose connection became a WebSocket: no response may be written to it.
-
-    The server says how (`server.py`); werkzeug's own takes a ConnectionError for it.
-    """
-    how = environ.get("task_app.upgraded")
-    if how is None:
-        raise ConnectionError("the connection was a WebSocket")
-    how()
-    return []

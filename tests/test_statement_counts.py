@@ -3,6 +3,7 @@ way of every request, changes a line of this table and is seen in the review."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from task_app.database import Transaction
 from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.models.user import ADMIN, MEMBER
+from task_app.realtime import sessions
 from tests.support import statements
 from tests.support.accounts import PASSWORD
 from tests.support.statements import recorded
@@ -175,18 +177,23 @@ def test_a_token_is_looked_up_once(app: Flask) -> None:
         authenticate(token)
     with recorded() as second:
         authenticate(token)
-    assert (first.verbs, second.verbs) == ("BEGIN SELECT SELECT ROLLBACK", "")
+    assert (first.verbs, second.verbs) == ("BEGIN SELECT ROLLBACK", "")
 
 
 def test_create_over_a_socket(app: Flask) -> None:
     """The token in the payload, known already, and the delivery cost no statement."""
     token = execute(SYSTEM, "user.login", NAME).body["access_token"]
-    client = socketio.test_client(app, auth={"token": token})
+    session = sessions.Session(socketio.server.eio, "one")
+    socketio.server.eio.sockets["one"] = session
+    socketio.server.eio.handlers["connect"]("one", {})
+    session.handle("40" + json.dumps({"token": token}))
+    command = json.dumps(["create_task", {"title": "Sow", "token": token}])
     with recorded() as caught:
-        answer = client.emit("create_task", {"title": "Sow", "token": token}, callback=True)
-    assert answer["title"] == "Sow"
+        session.handle(f"421{command}")
+    (answer,) = [packet.data for packet in session.poll() if packet.data.startswith("31")]
+    assert json.loads(answer[2:])[0]["title"] == "Sow"
     assert caught.verbs == "BEGIN INSERT LOG COMMIT".replace("LOG", LOG)
-    client.disconnect()
+    session.close()
 
 
 def test_one_more_is_noticed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

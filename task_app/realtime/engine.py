@@ -35,6 +35,7 @@ from task_app.realtime.wire import (
 
 log = logging.getLogger(__name__)
 
+HELD = 8  # frames that may be held back
 PAUSE = 0.01  # between two looks whether a client has read
 STOPPING, STOP_SECONDS = 1012, 2
 NONE_WAITING: deque[bytes] = deque(maxlen=0)  # of the connections for which nothing waits
@@ -84,7 +85,7 @@ class DetachedWebSocket(WebSocket):
     """One that the hub serves.  `busy` is set while a greenlet does, to the client's messages or
     to its beginning; what the client sends meanwhile waits in the kernel."""
 
-    __slots__ = ("busy", "bytes", "frames", "gone", "raw", "reading", "writing")
+    __slots__ = ("busy", "bytes", "frames", "gone", "held", "raw", "reading", "writing")
 
     def __init__(self, raw: Any, max_message: int, early: bytes) -> None:
         super().__init__(max_message, early)
@@ -95,6 +96,7 @@ class DetachedWebSocket(WebSocket):
         self.writing: Any = None
         self.frames = NONE_WAITING
         self.bytes = 0
+        self.held: list[bytes] | None = None
         self.busy = True
         self.gone = False
 
@@ -130,6 +132,7 @@ class DetachedWebSocket(WebSocket):
 
     def _work(self, message: str | bytes | None) -> None:
         """Handle this message and those that came with it; in a greenlet."""
+        self.let_go()
         try:
             while message is not None:
                 self.client.handle(message)
@@ -176,8 +179,23 @@ class DetachedWebSocket(WebSocket):
     def backlog(self) -> tuple[int, int]:
         return len(self.frames), self.bytes
 
+    def hold(self) -> None:
+        if self.held is None:
+            self.held = []
+
+    def let_go(self) -> None:
+        if self.held is not None:
+            frames, self.held = self.held, None
+            if frames:
+                self.put(b"".join(frames), always=True)
+
     def put(self, frame: bytes, *, always: bool = False) -> bool:
         if self.closed:
+            return True
+        if self.held is not None:
+            self.held.append(frame)
+            if len(self.held) >= HELD:
+                self.let_go()
             return True
         if self.frames:
             if is_full(len(self.frames), self.bytes) and not always:
@@ -185,10 +203,10 @@ class DetachedWebSocket(WebSocket):
             self.frames.append(frame)
             self.bytes += len(frame)
             return True
-        self._write_at_once(frame)
+        self._write(frame)
         return True
 
-    def _write_at_once(self, data: bytes) -> None:
+    def _write(self, data: bytes) -> None:
         """Nothing waits: write, and let the rest wait."""
         try:
             sent = self.raw.send(data)
@@ -232,6 +250,7 @@ class DetachedWebSocket(WebSocket):
         while not self.closed:
             if has_room(*self.backlog()):
                 return True
+            self.let_go()
             if time.monotonic() > until:
                 return False
             engine.sleep(PAUSE)
@@ -242,13 +261,14 @@ class DetachedWebSocket(WebSocket):
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         if self.closed:
             return
+        self.let_go()
         self.closed = True
         farewell = close_frame(code, reason)
         if self.frames:
             self.frames.append(farewell)
             clock.after(FAREWELL_SECONDS, self._give_up_writing)
         else:
-            self._write_at_once(farewell)
+            self._write(farewell)
             if not self.frames:
                 self._finish_writing()
         clock.after(CLOSE_SECONDS, self.abort)

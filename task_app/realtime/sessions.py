@@ -34,6 +34,7 @@ Payload.max_decode_packets = 512
 # What is kept of the request that opened a session: whatever else is in there, the HTTP server's
 # buffers among it, would live as long as the session.
 KEPT = ("QUERY_STRING", "HTTP_AUTHORIZATION")
+CONNECT = "40"  # how Socket.IO's packet of that name begins
 
 
 class Session(engineio_socket.Socket):
@@ -123,6 +124,15 @@ class Session(engineio_socket.Socket):
         return True
 
     def handle(self, message: str | bytes) -> None:
+        websocket = self.websocket
+        if websocket is not None and message[:2] == CONNECT:
+            websocket.hold()  # the answer, the greeting and `ready` go out together
+            self._handle(message)
+            websocket.let_go()
+        else:
+            self._handle(message)
+
+    def _handle(self, message: str | bytes) -> None:
         try:
             self.receive(Packet(encoded_packet=message))
         except UnknownPacketError:

@@ -128,8 +128,10 @@ class WebSocket:
         self.reader.feed(early)
 
     def accept(self, key: str) -> None:
-        """Answer the handshake.  `key` is that of `accept_key`."""
-        self._write_at_once(
+        """Answer the handshake, when the first frame goes out or the client is served.  `key` is
+        that of `accept_key`."""
+        self.hold()
+        self.put(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
         )
@@ -138,6 +140,13 @@ class WebSocket:
         """Give the client's messages to `client`, one after the other, until the connection ends.
         May return before that."""
         raise NotImplementedError
+
+    def hold(self) -> None:
+        """Hold back the frames to come until `let_go`, so that they go out in one piece.  A hint,
+        for moments in which nobody waits for anything."""
+
+    def let_go(self) -> None:
+        """The end of `hold`; so is every wait for the client."""
 
     def put(self, frame: bytes, *, always: bool = False) -> bool:
         """Put a frame on its way; neither waits nor raises.
@@ -173,9 +182,6 @@ class WebSocket:
 
     def abort(self) -> None:
         """End the connection now; whoever waits in it, reader or writer, wakes up."""
-        raise NotImplementedError
-
-    def _write_at_once(self, data: bytes) -> None:
         raise NotImplementedError
 
     def _next_message(self) -> str | bytes | None:

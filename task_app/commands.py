@@ -16,7 +16,7 @@ from marshmallow import Schema
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from task_app import auth, database, events, jsonio, metrics, queries, task_lists
+from task_app import auth, cache, database, events, jsonio, metrics, queries, task_lists
 from task_app.access import SYSTEM, Actor, team_sees_all
 from task_app.actions import broadcast, notifications, server, tasks, tickets, users
 from task_app.actions.call import Call
@@ -69,6 +69,7 @@ class Command:
     public: bool = False
     event: str | None = None
     fresh: Callable[[Transaction, Actor], tuple[int, str, int]] | None = None
+    once: bool = False
 
 
 def _profile(tx: Transaction, call: Call) -> dict[str, Any]:
@@ -128,7 +129,7 @@ COMMANDS: dict[str, Command] = {
         event="list_tasks",
         fresh=queries.news_of,
     ),
-    "task.get": Command(NOTHING, _get_task, shape="task", reads=True, event="get_task"),
+    "task.get": Command(NOTHING, _get_task, shape="task", reads=True, event="get_task", once=True),
     "task.create": Command(
         NewTask(), tasks.create_task, status=201, shape="task", event="create_task"
     ),
@@ -231,7 +232,7 @@ def execute(
         status = error.status
         raise
     finally:
-        metrics.COMMANDS.labels(name, status).inc()
+        metrics.command_counter(name, status).inc()
 
 
 def _execute(
@@ -263,14 +264,16 @@ def _execute(
 
 def _read(command: Command, call: Call, known: Collection[str]) -> Result:
     def attempt(_: float) -> Result:
-        with database.reading() as tx:
+        with database.reading(once=command.once) as tx:
             seq, epoch, validator = 0, "", None
             if command.fresh:
                 seq, epoch, news = command.fresh(tx, call.actor)
                 validator = _validator(epoch, news, call.actor)
                 if validator in known or ANY in known:
                     return Result(NOT_MODIFIED, None, "", [], seq, epoch, validator=validator)
-            body = command.action(tx, call)
+                body = _page(command, tx, call, validator)
+            else:
+                body = command.action(tx, call)
         page = body if isinstance(body, Page) else None
         return Result(
             command.status,
@@ -283,6 +286,16 @@ def _read(command: Command, call: Call, known: Collection[str]) -> Result:
         )
 
     return _patiently(attempt)
+
+
+def _page(command: Command, tx: Transaction, call: Call, validator: str) -> Any:
+    """The page, from memory when nothing has happened since it was read."""
+    question = (command.shape, call.actor.id, *sorted(call.data.items()))
+    page = cache.pages.get(question, validator)
+    if page is None:
+        page = command.action(tx, call)
+        cache.pages.put(question, validator, page)
+    return page
 
 
 def _validator(epoch: str, news: int, actor: Actor) -> str:

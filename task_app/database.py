@@ -154,6 +154,25 @@ class Transaction:
             raise _named(session, "COMMIT", error) from error
 
 
+class _OneStatement(Transaction):
+    """A transaction that was not begun: SQLite makes one around each statement by itself."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.done = False
+
+    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        raise RuntimeError("only a prepared statement can be alone")
+
+    def run(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        if self.done:
+            raise RuntimeError("two statements need a transaction to see the same")
+        self.done = True
+        return super().run(prepared, parameters)
+
+
 def _named(session: Session, sql: str, error: Exception) -> BaseException:
     """The driver's error as SQLAlchemy names it, so that there is one kind to catch."""
     base: Any = session.dialect.loaded_dbapi.Error  # type: ignore[attr-defined]
@@ -243,12 +262,17 @@ class _Pool:
 class _Reading:
     """What `reading` returns: a class, because a generator costs as much as the statements."""
 
-    __slots__ = ("pool", "session")
+    __slots__ = ("begin", "pool", "session")
+
+    def __init__(self, *, begin: bool) -> None:
+        self.begin = begin
 
     def __enter__(self) -> Transaction:
         self.pool: _Pool = current_app.extensions["task_app.database"]
         with _translated():
             self.session = self.pool.take()
+            if not self.begin:
+                return _OneStatement(self.session)
             try:
                 self.session.driver.execute(self.pool.begin_reading)
             except Exception as error:
@@ -259,7 +283,8 @@ class _Reading:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is None:
             try:
-                self.session.end()
+                if self.begin:
+                    self.session.end()
             except Exception:
                 self.session.close()  # what was read is as good as it was
             else:
@@ -271,9 +296,12 @@ class _Reading:
                 raise error
 
 
-def reading() -> AbstractContextManager[Transaction]:
-    """A transaction whose statements all see the database as of the first one."""
-    return _Reading()
+def reading(*, once: bool = False) -> AbstractContextManager[Transaction]:
+    """A transaction whose statements all see the database as of the first one.
+
+    `once`: there is but one, a prepared one, which needs no transaction around it.
+    """
+    return _Reading(begin=not once)
 
 
 def _abandon(pool: _Pool, session: Session, error: BaseException) -> None:

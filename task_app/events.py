@@ -110,7 +110,7 @@ def append(tx: Transaction) -> list[Event]:
     if rooms:
         tx.run_many(_INSERT_ROOM, rooms)
     for event in numbered:
-        metrics.EVENTS.labels(event.type).inc()
+        metrics.event_counter(event.type).inc()
     return numbered
 
 

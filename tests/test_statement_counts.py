@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from task_app import auth, events
+from task_app import auth, cache, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
 from task_app.database import Transaction
@@ -67,7 +67,8 @@ CASES = [
         name="with a key",
         options={"request_id": "a key"},
     ),
-    Case("task.get", ALICE, {}, "BEGIN SELECT ROLLBACK", TASK),
+    # A statement on its own is a transaction.
+    Case("task.get", ALICE, {}, "SELECT", TASK),
     # Where the log stands and what is new to the reader, for the ETag; the page.
     Case("task.list", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK"),
     Case("task.list", BOSS, {}, "BEGIN SELECT SELECT ROLLBACK", name="admin"),
@@ -154,6 +155,7 @@ def target_of(case: Case) -> int | None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command} {case.name}".strip())
 def test_statements(app: Flask, case: Case) -> None:
     target = target_of(case)
+    cache.pages.clear()
     with recorded() as caught, suppress(AppError):
         execute(case.actor, case.command, case.payload, target=target, **case.options)
     assert caught.verbs == case.expected.replace("LOG", LOG)
@@ -168,6 +170,18 @@ def test_a_list_that_has_not_changed(app: Flask) -> None:
     with recorded() as caught:
         assert execute(ALICE, "task.list", {}, known=[validator or ""]).status == NOT_MODIFIED
     assert caught.verbs == "BEGIN SELECT ROLLBACK"
+
+
+def test_a_list_that_was_read_a_moment_ago(app: Flask) -> None:
+    """Where the log stands and what is new to the reader; nothing is, so the page is at hand."""
+    first = execute(ALICE, "task.list", {"limit": 3}).body
+    with recorded() as caught:
+        assert execute(ALICE, "task.list", {"limit": 3}).body == first
+    assert caught.verbs == "BEGIN SELECT ROLLBACK"
+    made = new_task()
+    with recorded() as caught:
+        assert execute(ALICE, "task.list", {"sort": "-id", "limit": 3}).body[0]["id"] == made
+    assert caught.verbs == "BEGIN SELECT SELECT ROLLBACK"
 
 
 def test_a_token_is_looked_up_once(app: Flask) -> None:

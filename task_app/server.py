@@ -107,10 +107,13 @@ class StrictRequests:
 
 def _say_goodbye() -> None:
     """End every socket and stream; their clients come back, to whoever serves then."""
+    from task_app.extensions import socketio
     from task_app.realtime.feeds import feeds
 
     for subscriber in list(feeds.connected):
         subscriber.end("server_stopping")
+    for session in list(socketio.server.eio.sockets.values()):
+        session.close()  # those that have never become anybody's
 
 
 def _serve_eventlet(app: Flask, listener: Any) -> None:

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 HELD = 8  # frames that may be held back
 PAUSE = 0.01  # between two looks whether a client has read
-STOPPING, STOP_SECONDS = 1012, 2
+STOPPING, STOP_SECONDS = 1012, 1
 NONE_WAITING: deque[bytes] = deque(maxlen=0)  # of the connections for which nothing waits
 
 

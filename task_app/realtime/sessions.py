@@ -201,7 +201,7 @@ class Session(engineio_socket.Socket):
             start_response(error.status, [*error.headers, ("Content-Length", "0")])
             if not self.connected:
                 self.close(abort=True)
-            return []
+            return ()  # a list would be taken for packets, and answered with 200
         websocket = engine.websocket(environ, self.server.max_http_buffer_size)
         websocket.accept(key)
         if self.connected:

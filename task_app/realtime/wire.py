@@ -343,7 +343,7 @@ def finish(environ: Mapping[str, Any]) -> Iterable[bytes]:
     """
     if "task_app.connection" not in environ:
         raise ConnectionError("the connection was a WebSocket")
-    return []
+    return ()
 
 
 def _already_read(reader: Any, connection: Any) -> bytes:

@@ -33,6 +33,8 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
 class Server:
     """One server on a free port of 127.0.0.1.  What it prints is kept in `log`."""
 
+    program: Sequence[str] = ("app.py",)  # what Python is told to run
+
     def __init__(self, instance: Path, arguments: Sequence[str] = (), **settings: str) -> None:
         self.instance = instance
         self.arguments = arguments
@@ -44,7 +46,7 @@ class Server:
     def start(self) -> Server:
         self.output, self.port, ready = [], 0, threading.Event()
         self.process = process = subprocess.Popen(
-            [sys.executable, "-u", "app.py", *self.arguments],
+            [sys.executable, "-u", *self.program, *self.arguments],
             cwd=ROOT,
             env=environment(self.instance, self.settings),
             stdout=subprocess.PIPE,

@@ -118,6 +118,23 @@ def test_commands_that_come_while_one_is_handled(server: Server, alice: Person) 
     ws.end()
 
 
+def test_an_ack_after_an_event_does_not_wait(server: Server, alice: Person) -> None:
+    """Two small writes: with Nagle's algorithm the second takes 40 ms."""
+    ws = Bytes(server, SOCKET_IO)
+    until(ws, b"0{")
+    ws.send(packet("40"))
+    until(ws, b'42["message"')
+    command = json.dumps(["create_task", {"title": "x", "token": alice.token}])
+    times = []
+    for _ in range(10):
+        began = time.monotonic()
+        ws.send(packet(f"421{command}"))
+        until(ws, b"431")
+        times.append(time.monotonic() - began)
+    assert sorted(times)[3] < 0.03
+    ws.end()
+
+
 def test_a_client_that_sends_and_does_not_read(server: Server, alice: Person) -> None:
     """It waits for its answers, and has all of them once it reads."""
     alice.rest.new_task(description="d" * 9_000)

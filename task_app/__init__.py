@@ -8,15 +8,18 @@
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
+      transactions.py    a transaction, and the statements in it
       database.py        how the engines are opened, read and written
       metrics.py         what Prometheus is told
       models/            the tables
       schemas/           what may come in, one file per entity
       access.py          actors; who may see and change a task; the rooms an event goes to
       pages.py           keyset pages
+      idempotency.py     a request sent again is answered again
       cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
+      presence.py        the processes that serve this database, and how many clients they have
       task_lists.py      lists of tasks, along an index whatever is asked
       dialects.py        how tasks and events are spelt for each client family
       foreign.py         tokens issued elsewhere
@@ -68,8 +71,8 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
-    → queries, events → cache → access, pages → schemas → models → database
-    → extensions, errors, jsonio, metrics
+    → queries, events, presence → cache, idempotency → access, pages → schemas → models
+    → database → transactions → extensions, errors, jsonio, metrics
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

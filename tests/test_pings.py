@@ -1,5 +1,5 @@
-"""Who is silent is pinged, and closed when it does not answer; with Engine.IO's 25 and 20 seconds
-made short, through its public attributes, and the setting of raw WebSockets."""
+"""Engine.IO's clients are pinged, and closed when they do not answer; its 25 and 20 seconds made
+short, through its public attributes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.support import accounts
-from tests.support.accounts import Person
-from tests.support.frames import PING, PONG, TEXT, Bytes, frame, signed_in
+from tests.support.frames import TEXT, Bytes, frame
 from tests.support.server import Server
 
-INTERVAL, TIMEOUT, RAW = 0.4, 0.5, 1
+INTERVAL, TIMEOUT = 0.4, 0.5
 LATE = 0.6  # a tick or two of the timer, and the machine's other work
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 IMPATIENT = f"""
@@ -37,18 +35,13 @@ class Impatient(Server):
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Impatient(tmp_path_factory.mktemp("instance"), WS_TIMEOUT_SECONDS=str(RAW))
+    server = Impatient(tmp_path_factory.mktemp("instance"))
     try:
         yield server.start()
         assert server.stop() == 0
         assert "Traceback" not in server.log, server.log
     finally:
         server.kill()
-
-
-@pytest.fixture(scope="module")
-def alice(impatient: Server) -> Person:
-    return accounts.register(impatient.url, "Alice")
 
 
 def check_took(began: float, seconds: float) -> None:
@@ -95,21 +88,3 @@ def test_engine_io_by_polling(impatient: Server) -> None:
     assert requests.get(address, timeout=5).text == "1"
     check_took(began, TIMEOUT)
     assert requests.get(address, timeout=5).status_code == 400
-
-
-def test_raw(impatient: Server, alice: Person) -> None:
-    """A pong, or anything else, is a sign of life."""
-    ws = signed_in(impatient, alice.token)
-    for sign in (frame(PONG), frame(TEXT, b'{"type": "ping"}')):
-        began = time.monotonic()
-        ping = ws.read()
-        assert ping and ping.opcode == PING
-        check_took(began, RAW * 0.4)
-        ws.send(sign)
-    pong = ws.read()
-    assert pong and pong.json == {"type": "pong"}
-    began = time.monotonic()
-    *pings, ending = ws.until_closed()
-    assert ([one.opcode for one in pings], ending.code) == ([PING], 1001)
-    check_took(began, RAW)
-    ws.end()

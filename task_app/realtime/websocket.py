@@ -43,7 +43,7 @@ log = logging.getLogger(__name__)
 AUTH_SECONDS = 10
 WITHOUT_AUTH = "The first message must be auth with a token"
 PING_FRAME = frames.control_frame(frames.PING)
-SILENCE = 0.4  # of the patience with a silent client: then it is pinged
+SILENCE = 0.5  # of the patience with a silent client: then it is pinged
 
 
 class JsonWire:

@@ -16,11 +16,9 @@ from task_app import auth, cache, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
 from task_app.errors import AppError
-from task_app.extensions import socketio
 from task_app.models.user import ADMIN, MEMBER
-from task_app.realtime import sessions
 from task_app.transactions import Transaction
-from tests.support import statements
+from tests.support import sessions, statements
 from tests.support.accounts import PASSWORD
 from tests.support.statements import recorded
 
@@ -210,10 +208,7 @@ def test_health(app: Flask) -> None:
 def test_create_over_a_socket(app: Flask) -> None:
     """The token in the payload, known already, and the delivery cost no statement."""
     token = execute(SYSTEM, "user.login", NAME).body["access_token"]
-    session = sessions.Session(socketio.server.eio, "one")
-    socketio.server.eio.sockets["one"] = session
-    socketio.server.eio.handlers["connect"]("one", {})
-    session.handle("40" + json.dumps({"token": token}))
+    session = sessions.connect(token)
     command = json.dumps(["create_task", {"title": "Sow", "token": token}])
     with recorded() as caught:
         session.handle(f"421{command}")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
-from tests.support.server import ASYNC_MODE, Server
+from tests.support.server import ASYNC_MODE, ENGINE, Server
 
 settings.register_profile(
     "suite",
@@ -26,6 +26,9 @@ settings.register_profile(
 settings.load_profile("suite")
 
 eventlet_only = pytest.mark.skipif(ASYNC_MODE != "eventlet", reason="a property of eventlet's mode")
+engine_only = pytest.mark.skipif(
+    ASYNC_MODE != "eventlet" or ENGINE != "on", reason="a property of the engine"
+)
 
 
 def require(binary: str) -> str:

@@ -150,6 +150,18 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DB_HOST", "localhost", _text, "host of the PostgreSQL server"),
     Setting("DB_PORT", "5432", _integer(1, 65535), "port of the PostgreSQL server"),
     Setting("DB_NAME", None, _text, "name of the database; setting it chooses PostgreSQL"),
+    Setting(
+        "DATABASE_POOL_SIZE",
+        "10",
+        _integer(2, 500),
+        "connections a process may have to PostgreSQL; writes take up to half of them",
+    ),
+    Setting(
+        "DATABASE_TIMEOUT_SECONDS",
+        "10",
+        _integer(1, 3600),
+        "PostgreSQL gives up a statement that takes longer",
+    ),
     Setting("HOST", "127.0.0.1", _text, "address to listen on"),
     Setting("PORT", "5000", _integer(0, 65535), "port to listen on; 0 takes a free one"),
     Setting(
@@ -291,6 +303,10 @@ class Config:
             url = f"sqlite:///{Path(self.INSTANCE_PATH) / name}"
         elif scheme in ("postgres", "postgresql", "postgresql+psycopg"):
             url = f"postgresql+psycopg://{rest}"
+            if self.ASYNC_MODE == "eventlet":
+                # Read when psycopg is imported, which is later: left to itself it would wait
+                # inside libpq and keep the hub from everybody.
+                os.environ["PSYCOPG_WAIT_FUNC"] = "wait_selector"
         else:
             raise ConfigError(
                 f"DATABASE_URL starts with {scheme!r}; use sqlite:///… or postgresql://…."

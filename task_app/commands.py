@@ -290,7 +290,7 @@ def _validator(epoch: str, news: int, actor: Actor) -> str:
 
 
 def _write(command: Command, call: Call, key: str | None, fingerprint: str) -> Result:
-    def attempt(left: float) -> Result:
+    def transact(left: float) -> Result:
         with database.writing(left) as tx:
             if key and (kept := queries.kept_answer(tx, call.actor, key)):
                 return _repeat(command, kept, fingerprint)
@@ -301,12 +301,17 @@ def _write(command: Command, call: Call, key: str | None, fingerprint: str) -> R
             tx.connection.commit()
         return Result(command.status, body, command.shape, committed)
 
-    try:
-        result = _patiently(attempt)
-    except IntegrityError as error:
-        if _is_gone(call.actor):
-            raise unauthorized() from error
-        raise
+    def attempt(left: float) -> Result:
+        try:
+            return transact(left)
+        except IntegrityError as error:
+            if _is_gone(call.actor):
+                raise unauthorized() from error
+            if database.is_race(error):
+                raise database.Busy from error
+            raise
+
+    result = _patiently(attempt)
     if result.events:
         return replace(result, reached=relay.publish(result.events))
     return result

@@ -1,8 +1,9 @@
 """Connections and transactions: how the two engines are opened, read and written.
 
-Reads run in a snapshot.  Writes run one at a time in a process and take the database's write
-lock at their start (`BEGIN IMMEDIATE` on SQLite), so a transaction never fails half way because
-somebody else wrote.  Nothing here commits: `commands.py` does.
+Reads run in a snapshot.  On SQLite writes run one at a time in a process and take the database's
+write lock at their start (`BEGIN IMMEDIATE`), so a transaction never fails half way because
+somebody else wrote.  On PostgreSQL (`postgres.py`) they run side by side, lock the rows they
+change, and are tried again when they lost a race.  Nothing here commits: `commands.py` does.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from sqlalchemy import Connection, CursorResult, Engine, Executable, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from task_app import jsonio
+from task_app import jsonio, postgres
 from task_app.errors import AppError
 from task_app.extensions import db, socketio
 
@@ -30,9 +32,7 @@ BUSY_TIMEOUT_MS = 10
 # 1.6 ms for those copies on every sort, 0.7 ms without.  Address space, not memory.
 MMAP_BYTES = 2**31 - 2**16
 RETRY_SECONDS = 0.03
-# SQLite grants its lock to whoever asks at the right moment; asking one at a time is fair and
-# keeps a crowd of waiting writers from blocking the hub in turn.
-_write_turn = threading.Lock()
+TURNS = "task_app.write_turns"  # among an application's extensions
 
 
 class Busy(Exception):
@@ -68,8 +68,16 @@ def configure(app: Flask) -> None:
         "json_serializer": jsonio.dumps,
         "json_deserializer": jsonio.loads_trusted,
     }
-    if not app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
-        options |= {"pool_pre_ping": True}
+    if app.config["SQLALCHEMY_DATABASE_URI"].startswith(postgres.NAME):
+        pool = app.config["DATABASE_POOL_SIZE"]
+        options |= postgres.engine_options(pool, app.config["DATABASE_TIMEOUT_SECONDS"])
+        # Writers wait for one another at the log's counter; the other half is for reading.
+        turns = max(1, pool // 2)
+    else:
+        # SQLite grants its lock to whoever asks at the right moment; asking one at a time is fair
+        # and keeps a crowd of waiting writers from blocking the hub in turn.
+        turns = 1
+    app.extensions[TURNS] = threading.BoundedSemaphore(turns)
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
 
 
@@ -79,6 +87,8 @@ def prepare(app: Flask) -> None:
         engine = db.engine
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, app.config["SQLITE_SYNCHRONOUS"])
+    else:
+        postgres.prepare(engine)
 
 
 def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
@@ -103,33 +113,32 @@ def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
 def reading() -> Iterator[Transaction]:
     """A transaction whose statements all see the database as of the first one."""
     with _translated(), db.engine.connect() as connection:
-        if connection.dialect.name == "postgresql":
-            connection = connection.execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+        if connection.dialect.name == postgres.NAME:
+            connection = postgres.snapshot(connection)
         yield Transaction(connection)
 
 
 @contextmanager
 def writing(patience: float) -> Iterator[Transaction]:
-    """A transaction that holds the right to write; rolled back unless it was committed.
+    """A transaction that may write (on SQLite it alone may); rolled back unless it was committed.
 
     Waits up to `patience` seconds for this process's other writers and for other processes,
     serving others meanwhile.  Raises `Busy` when that was not enough, `AppError` 503 or 507 when
     the database is away or full.
     """
     deadline = time.monotonic() + patience
-    if not _write_turn.acquire(timeout=patience):
+    turn = current_app.extensions[TURNS]
+    if not turn.acquire(timeout=patience):
         raise Busy
     try:
         with _translated(), _begun(deadline) as connection:
             yield Transaction(connection)
     finally:
-        _write_turn.release()
+        turn.release()
 
 
 def _begun(deadline: float) -> Connection:
-    """A connection with the write lock.
+    """A connection with the write lock, on SQLite.
 
     Whoever waits for another process keeps the turn: each attempt blocks the hub for the busy
     timeout, so only one may make them (with 50 waiting writers reads took a second).
@@ -155,11 +164,19 @@ def _translated() -> Iterator[None]:
         text = str(error.orig)
         if "database is locked" in text:
             raise Busy from error
-        if "disk is full" in text or "No space left" in text:
+        if postgres.waited_too_long(error):
+            raise unavailable() from error
+        if postgres.disk_is_full(error) or "disk is full" in text:
             raise AppError("storage_full", 507, "The server's storage is full") from error
+        if isinstance(error, IntegrityError):
+            raise  # `commands` knows whose fault it may be
+        if postgres.lost_race(error):
+            raise Busy from error
         if error.connection_invalidated or isinstance(error, OperationalError):
             raise unavailable() from error
         raise
+    except PoolTimeout as error:
+        raise unavailable() from error
 
 
 def unavailable() -> AppError:
@@ -169,3 +186,20 @@ def unavailable() -> AppError:
         "The database cannot be used at the moment; try again",
         retry_after=1,
     )
+
+
+def is_race(error: IntegrityError) -> bool:
+    """Whether the rows were in order when the transaction looked: another one was faster.  On
+    SQLite nobody can be."""
+    return postgres.lost_race(error)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other processes' starts and migrations on this database waiting (on SQLite the
+    instance's lock file does)."""
+    if db.engine.dialect.name != postgres.NAME:
+        yield
+        return
+    with postgres.alone(db.engine):
+        yield

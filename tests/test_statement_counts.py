@@ -18,9 +18,12 @@ from task_app.database import Transaction
 from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.models.user import ADMIN, MEMBER
+from tests.conftest import sqlite_only
 from tests.support import statements
 from tests.support.accounts import PASSWORD
 from tests.support.statements import recorded
+
+pytestmark = sqlite_only
 
 BOSS = Actor(1, "admin", ADMIN, "session 1")
 ALICE, BOB, CHARLIE = (

@@ -15,6 +15,7 @@ from sqlalchemy import event
 from config import Config
 from task_app import bootstrap, create_app
 from task_app.extensions import db
+from tests.support import databases
 
 
 @dataclass
@@ -31,8 +32,8 @@ class Statements:
 
 def prepared(folder: Path) -> Flask:
     """An application in this process, its database made by the migrations.  It serves nobody."""
-    environ = {"INSTANCE_PATH": str(folder), "ADMIN_PASSWORD": "correct horse battery"}
-    app = create_app(Config(environ | {"RATELIMIT_ENABLED": "0"}, async_mode="threading"))
+    environ = databases.settings_of(folder) | {"ADMIN_PASSWORD": "correct horse battery"}
+    app = create_app(Config(environ, async_mode="threading"))
     bootstrap.prepare(app)
     return app
 

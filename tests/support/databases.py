@@ -20,10 +20,14 @@ def settings_of(instance: Path) -> dict[str, str]:
     return settings
 
 
-def run(instance: Path, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-    """Run one statement and commit it; `:name` stands for a value.  Returns its rows; for a change
-    one row for each it changed."""
-    url = Config(settings_of(instance), async_mode="threading").SQLALCHEMY_DATABASE_URI
+def run(
+    instance: Path, statement: str, *, database: str | None = None, **values: Any
+) -> list[tuple[Any, ...]]:
+    """Run one statement and commit it; `:name` stands for a value.  `database` is the
+    URL of one that the server was told of.  Returns its rows; for a change one row for each it
+    changed."""
+    settings = settings_of(instance) | ({"DATABASE_URL": database} if database else {})
+    url = Config(settings, async_mode="threading").SQLALCHEMY_DATABASE_URI
     wait = {"timeout": 10} if url.startswith("sqlite") else {}
     engine = create_engine(url, poolclass=NullPool, connect_args=wait)
     with engine.begin() as connection:

@@ -136,10 +136,11 @@ class Recorder:
                 assert {key: entry.data[key] for key in one.body} == one.body
 
 
-def read_log(instance: Path) -> list[Logged]:
-    """The log of a server, whether it runs or not."""
+def read_log(instance: Path, url: str | None = None) -> list[Logged]:
+    """The log of a server, whether it runs or not; `url` is its database's when it was told one."""
     text = "CAST(data AS VARCHAR)"  # as it stands: a driver may have parsed it already
-    rows = databases.run(instance, f"SELECT seq, type, task_id, {text} FROM events ORDER BY seq")
+    query = f"SELECT seq, type, task_id, {text} FROM events ORDER BY seq"
+    rows = databases.run(instance, query, database=url)
     return [Logged(seq, kind, task, json.loads(data)) for seq, kind, task, data in rows]
 
 

@@ -4,15 +4,19 @@
     config.py            every setting; the only place that reads the environment
     task_app/
       __init__.py        create_app(), and this map
+      application.py     Flask without what this server has no use for
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
-      database.py        how the engines are opened, read and written
+      sqlite.py          how SQLite's connections are opened
+      postgres.py        how PostgreSQL's are, and what its errors mean
+      database.py        how the engines are read and written
       metrics.py         what Prometheus is told
       models/            the tables
       schemas/           what may come in, one file per entity
       access.py          actors; who may see and change a task; the rooms an event goes to
       pages.py           keyset pages
+      cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
       task_lists.py      lists of tasks, along an index whatever is asked
@@ -38,6 +42,10 @@
         handlers.py      Socket.IO in and out
         websocket.py     raw WebSockets in and out
         sse.py           Server-Sent Events out
+      http/
+        requests.py      bytes in, WSGI environments out
+        responses.py     what the application answers, as bytes
+        server.py        HTTP/1.1 connections on eventlet's hub
       jobs.py            what a server does again and again: reminders, pruning, expiry
       demo.py            sample data for --demo
       bootstrap.py       before listening: schema, first admin, relay
@@ -57,8 +65,8 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
-    → queries, events → access, pages → schemas → models → database
-    → extensions, errors, jsonio, metrics
+    → queries, events → cache → access, pages → schemas → models → database
+    → extensions, errors, jsonio, metrics, postgres, sqlite
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """
@@ -78,10 +86,9 @@ def create_app(config: Config | None = None) -> Flask:
 
     Raises `config.ConfigError` for a setting that cannot be used.
     """
-    from flask import Flask
-
     from config import Config
     from task_app import database, resources
+    from task_app.application import Application
     from task_app.extensions import db, jwt, migrate
     from task_app.models import MIGRATIONS
     from task_app.realtime import handlers, websocket
@@ -89,7 +96,7 @@ def create_app(config: Config | None = None) -> Flask:
     if config is None:
         # The flask command and a debugger: only `app.py` patches the standard library for eventlet.
         config = Config(async_mode="threading")
-    app = Flask(__name__, instance_path=config.INSTANCE_PATH)
+    app = Application(__name__, instance_path=config.INSTANCE_PATH)
     app.config.from_object(config)
     database.configure(app)
     db.init_app(app)

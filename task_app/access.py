@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement, bindparam
 
 from task_app.errors import forbidden
 from task_app.models import Task
@@ -71,17 +71,16 @@ def task_rooms(task: Mapping[str, Any]) -> tuple[str, ...]:
     return (user_room(owner), user_room(assignee), ADMINS)
 
 
-def visible_tasks(actor: Actor) -> list[ColumnElement[bool]]:
-    """Conditions that together, and without overlap, keep a query to what this actor may see.
+def sees_all_tasks(actor: Actor) -> bool:
+    return actor.is_admin or (actor.id is not None and team_sees_all())
 
-    They are apart so that each can be read along its own index: joined by OR they could not be.
-    """
-    if actor.is_admin or (actor.id is not None and team_sees_all()):
-        return [true()]
-    return [
-        Task.user_id == actor.id,
-        (Task.assigned_to == actor.id) & (Task.user_id != actor.id),
-    ]
+
+# Conditions that together, and without overlap, leave the tasks of the member `:me`.  They are
+# apart so that each can be read along its own index: joined by OR they could not be.
+OWN_TASKS: tuple[ColumnElement[bool], ...] = (
+    Task.user_id == bindparam("me"),
+    (Task.assigned_to == bindparam("me")) & (Task.user_id != bindparam("me")),
+)
 
 
 def may_own(actor: Actor, task: Mapping[str, Any]) -> bool:

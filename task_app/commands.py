@@ -16,7 +16,7 @@ from marshmallow import Schema
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from task_app import auth, database, events, jsonio, metrics, queries, task_lists
+from task_app import auth, cache, database, events, jsonio, metrics, queries, task_lists
 from task_app.access import SYSTEM, Actor, team_sees_all
 from task_app.actions import broadcast, notifications, server, tasks, tickets, users
 from task_app.actions.call import Call
@@ -68,7 +68,8 @@ class Command:
     reads: bool = False
     public: bool = False
     event: str | None = None
-    fresh: Callable[[Transaction, Actor], int] | None = None
+    fresh: Callable[[Transaction, Actor], tuple[int, str, int]] | None = None
+    once: bool = False
 
 
 def _profile(tx: Transaction, call: Call) -> dict[str, Any]:
@@ -128,7 +129,7 @@ COMMANDS: dict[str, Command] = {
         event="list_tasks",
         fresh=queries.news_of,
     ),
-    "task.get": Command(NOTHING, _get_task, shape="task", reads=True, event="get_task"),
+    "task.get": Command(NOTHING, _get_task, shape="task", reads=True, event="get_task", once=True),
     "task.create": Command(
         NewTask(), tasks.create_task, status=201, shape="task", event="create_task"
     ),
@@ -141,6 +142,7 @@ COMMANDS: dict[str, Command] = {
         shape="notification_list",
         reads=True,
         event="list_notifications",
+        fresh=queries.news_of,
     ),
     "notification.read": Command(
         NotificationChange(),
@@ -166,10 +168,11 @@ INTERNAL = frozenset(
 class Result:
     """What a command did: the HTTP status, the body in the native form, the events.
 
-    `seq` and `epoch` are those of the snapshot a read saw; `page` is the page a list came as;
-    `validator` changes when the answer would (None where nobody keeps track).  `reached` is how
-    many connections of this process were given the events.  `replayed` marks an answer kept from
-    an earlier request with the same idempotency key; its events are not sent again.
+    `seq` and `epoch` are those of the snapshot a list of tasks was read in; `page` is the page a
+    list came as; `validator` changes when the answer would (None where nobody keeps track).
+    `reached` is how many connections of this process were given the events.  `replayed` marks an
+    answer kept from an earlier request with the same idempotency key; its events are not sent
+    again.
     """
 
     status: int
@@ -229,7 +232,7 @@ def execute(
         status = error.status
         raise
     finally:
-        metrics.COMMANDS.labels(name, status).inc()
+        metrics.command_counter(name, status).inc()
 
 
 def _execute(
@@ -261,14 +264,16 @@ def _execute(
 
 def _read(command: Command, call: Call, known: Collection[str]) -> Result:
     def attempt(_: float) -> Result:
-        with database.reading() as tx:
-            seq, epoch = events.head(tx)
-            validator = None
+        with database.reading(once=command.once) as tx:
+            seq, epoch, validator = 0, "", None
             if command.fresh:
-                validator = _validator(epoch, command.fresh(tx, call.actor), call.actor)
+                seq, epoch, news = command.fresh(tx, call.actor)
+                validator = _validator(epoch, news, call.actor)
                 if validator in known or ANY in known:
                     return Result(NOT_MODIFIED, None, "", [], seq, epoch, validator=validator)
-            body = command.action(tx, call)
+                body = _page(command, tx, call, validator)
+            else:
+                body = command.action(tx, call)
         page = body if isinstance(body, Page) else None
         return Result(
             command.status,
@@ -281,6 +286,16 @@ def _read(command: Command, call: Call, known: Collection[str]) -> Result:
         )
 
     return _patiently(attempt)
+
+
+def _page(command: Command, tx: Transaction, call: Call, validator: str) -> Any:
+    """The page, from memory when nothing has happened since it was read."""
+    question = (command.shape, call.actor.id, *sorted(call.data.items()))
+    page = cache.pages.get(question, validator)
+    if page is None:
+        page = command.action(tx, call)
+        cache.pages.put(question, validator, page)
+    return page
 
 
 def _validator(epoch: str, news: int, actor: Actor) -> str:
@@ -298,14 +313,14 @@ def _write(command: Command, call: Call, key: str | None, fingerprint: str) -> R
             committed = events.append(tx)
             if key:
                 _keep_answer(tx, call.actor, key, fingerprint, body, committed)
-            tx.connection.commit()
+            tx.commit()
         return Result(command.status, body, command.shape, committed)
 
     def attempt(left: float) -> Result:
         try:
             return transact(left)
         except IntegrityError as error:
-            if _is_gone(call.actor):
+            if auth.is_gone(call.actor):
                 raise unauthorized() from error
             if database.is_race(error):
                 raise database.Busy from error
@@ -315,20 +330,6 @@ def _write(command: Command, call: Call, key: str | None, fingerprint: str) -> R
     if result.events:
         return replace(result, reached=relay.publish(result.events))
     return result
-
-
-def _is_gone(actor: Actor) -> bool:
-    """Whether the account was deleted by another process, of which this one has not heard yet.
-
-    Asked only when a write has failed; the token is not taken for good any more then.
-    """
-    if actor.id is None:
-        return False
-    with database.reading() as tx:
-        gone = queries.user_by_id(tx, actor.id) is None
-    if gone:
-        auth.known_tokens.forget_user(actor.id)
-    return gone
 
 
 def _patiently(attempt: Callable[[float], Result]) -> Result:

@@ -13,9 +13,9 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select, update
 
-from task_app import access, metrics
+from task_app import access, jsonio, metrics
 from task_app.access import Actor
-from task_app.database import Transaction
+from task_app.database import Prepared, Transaction
 from task_app.extensions import table
 from task_app.models import Event as EventRow
 from task_app.models import EventRoom, LogHead
@@ -102,20 +102,15 @@ def append(tx: Transaction) -> list[Event]:
     """
     if not tx.events:
         return []
-    head = tx.execute(
-        update(LogHead)
-        .where(LogHead.id == HEAD)
-        .values(seq=LogHead.seq + len(tx.events))
-        .returning(LogHead.seq)
-    ).scalar_one()
+    [(head,)] = tx.run(_ADVANCE, {"number": len(tx.events)})
     first = head - len(tx.events) + 1
     numbered = [replace(event, seq=first + i) for i, event in enumerate(tx.events)]
-    tx.execute(insert(EventRow), [_row(event) for event in numbered])
+    tx.run_many(_INSERT, [_row(event) for event in numbered])
     rooms = [{"room": room, "seq": event.seq} for event in numbered for room in event.rooms]
     if rooms:
-        tx.execute(insert(EventRoom), rooms)
+        tx.run_many(_INSERT_ROOM, rooms)
     for event in numbered:
-        metrics.EVENTS.labels(event.type).inc()
+        metrics.event_counter(event.type).inc()
     return numbered
 
 
@@ -126,8 +121,8 @@ def log_state(tx: Transaction) -> Row[Any]:
 
 def head(tx: Transaction) -> tuple[int, str]:
     """Number of the last event, and the epoch of the log."""
-    state = log_state(tx)
-    return state.seq, state.epoch
+    [(seq, _, epoch)] = tx.run(_PREPARED_HEAD, {})
+    return seq, epoch
 
 
 def next_seq(tx: Transaction) -> int:
@@ -148,6 +143,16 @@ def new_epoch() -> str:
 
 _EVENTS = table(EventRow)
 _HEAD = select(LogHead.seq, LogHead.floor, LogHead.epoch).where(LogHead.id == HEAD)
+_PREPARED_HEAD = Prepared(_HEAD)
+_ADVANCE = Prepared(
+    update(LogHead)
+    .where(LogHead.id == HEAD)
+    .values(seq=LogHead.seq + bindparam("number"))
+    .returning(LogHead.seq)
+)
+_COLUMNS = ("seq", "type", "task_id", "actor_id", "data", "changes", "rooms", "created_at")
+_INSERT = Prepared(insert(_EVENTS), _COLUMNS)
+_INSERT_ROOM = Prepared(insert(table(EventRoom)), ("room", "seq"))
 _SINCE = (
     select(_EVENTS)
     .where(_EVENTS.c.seq > bindparam("after"))
@@ -157,14 +162,15 @@ _SINCE = (
 
 
 def _row(event: Event) -> dict[str, Any]:
+    """The event as the driver takes it: JSON as its text."""
     return {
         "seq": event.seq,
         "type": event.type,
         "task_id": event.task_id,
         "actor_id": event.actor_id,
-        "data": event.data,
-        "changes": event.changes,
-        "rooms": event.rooms,
+        "data": jsonio.dumps(event.data),
+        "changes": jsonio.dumps(event.changes),
+        "rooms": jsonio.dumps(event.rooms),
         "created_at": event.created_at,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Row, tuple_
+from sqlalchemy import ColumnElement, Integer, tuple_
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -65,29 +65,29 @@ class Order:
 
     def after(self, cursor: str | None) -> list[ColumnElement[bool]]:
         """The condition that leaves what comes after the cursor.  Raises 400 for a bad one."""
-        if cursor is None:
-            return []
-        key, row_id = self._read(cursor)
+        return [] if cursor is None else [self.beyond(*self.position(cursor))]
+
+    def beyond(self, key: Any, row_id: Any) -> ColumnElement[bool]:
+        """The condition that leaves what comes after the row with this key and id."""
         if self.key is self.id:
-            return [self.id < row_id if self.descending else self.id > row_id]
+            return self.id < row_id if self.descending else self.id > row_id
         here, there = tuple_(self.key, self.id), tuple_(key, _Id(row_id))
-        return [here < there if self.descending else here > there]
+        return here < there if self.descending else here > there
 
-    def until(self, row: Row[Any] | None) -> list[ColumnElement[bool]]:
-        """The condition that leaves what comes up to and with this row (everything, for None)."""
-        if row is None:
-            return []
+    def until(self, key: Any, row_id: Any) -> ColumnElement[bool]:
+        """The condition that leaves what comes up to and with the row with this key and id."""
         if self.key is self.id:
-            return [self.id >= row.id if self.descending else self.id <= row.id]
-        here, there = tuple_(self.key, self.id), tuple_(row.sort_key, _Id(row.id))
-        return [here >= there if self.descending else here <= there]
+            return self.id >= row_id if self.descending else self.id <= row_id
+        here, there = tuple_(self.key, self.id), tuple_(key, _Id(row_id))
+        return here >= there if self.descending else here <= there
 
-    def cursor(self, row: Row[Any]) -> str:
-        """Where this row stands; `row.sort_key` is its key."""
-        text = jsonio.dumps_bytes([self.name, row.sort_key, row.id])
+    def cursor(self, row: Sequence[Any]) -> str:
+        """Where this row stands; its id comes first in it and its key last."""
+        text = jsonio.dumps_bytes([self.name, row[-1], row[0]])
         return base64.urlsafe_b64encode(text).decode().rstrip("=")
 
-    def _read(self, cursor: str) -> tuple[Any, int]:
+    def position(self, cursor: str) -> tuple[Any, int]:
+        """The key and the id of the row a cursor speaks of.  Raises 400."""
         try:
             text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True)
             name, key, row_id = jsonio.loads(text)
@@ -105,8 +105,8 @@ class Order:
 
 
 def cut(
-    rows: Sequence[Row[Any]], limit: int, order: Order
-) -> tuple[Sequence[Row[Any]], str | None]:
+    rows: Sequence[Sequence[Any]], limit: int, order: Order
+) -> tuple[Sequence[Sequence[Any]], str | None]:
     """The first `limit` of `rows` (one more was asked for), and the cursor if there was more."""
     if len(rows) <= limit:
         return rows, None

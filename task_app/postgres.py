@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Engine, ExceptionContext, event, text
+from sqlalchemy import Connection, Engine, ExceptionContext, event
 from sqlalchemy.exc import DBAPIError
 
 NAME = "postgresql"
+IDLE = 0  # psycopg.pq.TransactionStatus.IDLE; psycopg is imported where it is used alone
+SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 3  # libpq takes no less than two
 # How long a request waits for one of the pool's connections, and a write for a row's lock.
 WAIT_SECONDS = 5
@@ -54,21 +56,33 @@ def engine_options(pool_size: int, statement_seconds: int) -> dict[str, Any]:
 
 
 def prepare(engine: Engine) -> None:
-    """Hook the engine.  PostgreSQL repeats the failing row in its errors: people's texts and
-    password hashes, which must not come into a log."""
+    """Hook the engine's connections."""
+
+    @event.listens_for(engine, "connect")
+    def open_connection(connection: Any, _: Any) -> None:
+        connection.autocommit = True  # the driver must not begin transactions of its own
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # Sessions have begun by themselves; who connects past them (migrations) has not.
+        driver: Any = connection.connection.driver_connection
+        if driver.info.transaction_status == IDLE:
+            driver.execute("BEGIN")
 
     @event.listens_for(engine, "handle_error")
-    def leave_out_the_row(context: ExceptionContext) -> None:
-        primary = getattr(getattr(context.original_exception, "diag", None), "message_primary", "")
-        if primary and context.sqlalchemy_exception is not None:
-            kind = type(context.original_exception).__name__
-            context.original_exception.args = (primary,)
-            context.sqlalchemy_exception.args = (f"({kind}) {primary}",)
+    def handle_error(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if leave_out_the_row(error) and context.sqlalchemy_exception is not None:
+            context.sqlalchemy_exception.args = (f"({type(error).__name__}) {error}",)
 
 
-def snapshot(connection: Connection) -> Connection:
-    """The connection, such that all its statements see the database as of the first one."""
-    return connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+def leave_out_the_row(error: BaseException) -> bool:
+    """Shorten a driver's error to what it says first.  After that PostgreSQL repeats the failing
+    row: people's texts and password hashes, which must not come into a log."""
+    told = getattr(getattr(error, "diag", None), "message_primary", None)
+    if told:
+        error.args = (told,)
+    return bool(told)
 
 
 def lost_race(error: DBAPIError) -> bool:
@@ -96,12 +110,12 @@ def alone(engine: Engine) -> Iterator[None]:
 
     The lock is the session's: it goes when the process does.
     """
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        # A migration takes its time; whoever waits for it is not to give up.
-        connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text("SET lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": START_LOCK})
+    with engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        # This one waits long: for the lock, or for a migration.  It is not used again.
         try:
+            driver.execute("SET statement_timeout = 0; SET lock_timeout = 0")
+            driver.execute(f"SELECT pg_advisory_lock({START_LOCK})")
             yield
         finally:
-            connection.invalidate()  # closes the session, and with it the lock and the settings
+            connection.invalidate()

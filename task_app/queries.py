@@ -6,15 +6,15 @@ native form; `access_…` in a name says that the read raises 404 for what the a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, or_, select, union
+from sqlalchemy import Row, bindparam, func, or_, select, union
 
 from task_app import access, events
 from task_app.access import Actor
-from task_app.database import Transaction
+from task_app.database import Prepared, Transaction
 from task_app.errors import not_found
 from task_app.events import Event
 from task_app.extensions import table
@@ -35,7 +35,17 @@ _TASKS = table(Task)
 _USERS = table(User)
 _NOTIFICATIONS = table(Notification)
 
-_TASK_BY_ID = select(_TASKS).where(_TASKS.c.id == bindparam("id"))
+# A task's columns in the order `task_dict` takes them.
+TASK_COLUMNS = tuple(
+    _TASKS.c[name]
+    for name in (
+        *("id", "title", "description", "status", "priority", "due_date", "user_id"),
+        *("created_by", "assigned_to", "created_at", "updated_at", "version"),
+    )
+)
+_TASK_BY_ID = select(*TASK_COLUMNS).where(_TASKS.c.id == bindparam("id"))
+_READ_TASK = Prepared(_TASK_BY_ID)
+_CHANGE_TASK = Prepared(_TASK_BY_ID.with_for_update())
 _USER_BY_ID = select(_USERS).where(_USERS.c.id == bindparam("id"))
 # As the databases fold the columns' case: PostgreSQL would fold a value that is no column's by its
 # own locale.
@@ -54,40 +64,42 @@ _UNREAD = select(func.count()).where(
 )
 
 
-def _news(rooms: int) -> Select[Any]:
-    """The last event in each of so many rooms and the floor of the log, as one row.  A subquery
+def _news(rooms: int) -> Prepared:
+    """The head of the log, and the last event in each of so many rooms, as one row.  A subquery
     for each room: one `max` over all of them would read every event in them."""
     lasts = (
         select(func.max(EventRoom.seq)).where(EventRoom.room == bindparam(f"room_{n}"))
         for n in range(rooms)
     )
     columns = [last.scalar_subquery().label(f"last_{n}") for n, last in enumerate(lasts)]
-    return select(LogHead.floor, *columns)
+    return Prepared(select(LogHead.seq, LogHead.epoch, LogHead.floor, *columns))
 
 
 _NEWS = [_news(rooms) for rooms in range(4)]  # an admin is in three
 
 
-def task_dict(row: Row[Any]) -> dict[str, Any]:
-    """A task in the native form."""
+def task_dict(row: Sequence[Any]) -> dict[str, Any]:
+    """A task in the native form, of a row that begins with `TASK_COLUMNS`."""
+    task_id, title, description, status, priority, due_date, user_id = row[:7]
+    created_by, assigned_to, created_at, updated_at, version = row[7:12]
     return {
-        "id": row.id,
-        "title": row.title,
-        "description": row.description,
-        "done": row.status == DONE,
-        "status": row.status,
-        "priority": row.priority,
-        "due_date": row.due_date,
-        "user_id": row.user_id,
-        "created_by": row.created_by,
-        "assigned_to": row.assigned_to,
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-        "version": row.version,
+        "id": task_id,
+        "title": title,
+        "description": description,
+        "done": status == DONE,
+        "status": status,
+        "priority": priority,
+        "due_date": due_date,
+        "user_id": user_id,
+        "created_by": created_by,
+        "assigned_to": assigned_to,
+        "created_at": created_at,
+        "updated_at": updated_at,
+        "version": version,
     }
 
 
-def user_dict(row: Row[Any]) -> dict[str, Any]:
+def user_dict(row: Any) -> dict[str, Any]:
     """An account in the native form, without anything secret."""
     return {
         "id": row.id,
@@ -107,18 +119,19 @@ def access_task_by_id(
 
     `for_change` keeps others from changing it until this transaction ends.
     """
-    statement = _TASK_BY_ID.with_for_update() if for_change else _TASK_BY_ID
-    row = tx.execute(statement, {"id": task_id}).one_or_none()
-    task = None if row is None else task_dict(row)
+    rows = tx.run(_CHANGE_TASK if for_change else _READ_TASK, {"id": task_id})
+    task = task_dict(rows[0]) if rows else None
     if task is None or not access.rooms_of(actor).intersection(access.task_rooms(task)):
         raise not_found("task")
     return task
 
 
-def news_of(tx: Transaction, actor: Actor) -> int:
-    """The number of the last event this actor may see: as long as it stays, so do their lists."""
+def news_of(tx: Transaction, actor: Actor) -> tuple[int, str, int]:
+    """Where the log stands (`seq`, `epoch`), and the number of the last event this actor may
+    see: as long as it stays, so do their lists."""
     rooms = {f"room_{n}": room for n, room in enumerate(access.rooms_of(actor))}
-    return max(seq or 0 for seq in tx.execute(_NEWS[len(rooms)], rooms).one())
+    [(seq, epoch, floor, *lasts)] = tx.run(_NEWS[len(rooms)], rooms)
+    return seq, epoch, max(floor, *(last or 0 for last in lasts))
 
 
 def events_for(tx: Transaction, actor: Actor, after: int, limit: int) -> list[Event]:
@@ -166,7 +179,7 @@ def access_user_by_id(
     return row
 
 
-def notification_dict(row: Row[Any]) -> dict[str, Any]:
+def notification_dict(row: Any) -> dict[str, Any]:
     """A notification in the native form."""
     return {
         "id": row.id,

@@ -1,6 +1,6 @@
 """No read goes through a table that grows: what SQLite says it will do, and what it then does.
 
-The statements are those the server's own functions run, caught on their way to the driver.  They
+The statements are those that SQLite runs for the server's own functions.  They
 are looked at in two ways.
 
 *The plan* (EXPLAIN QUERY PLAN).  A full scan is, on a table that grows:
@@ -244,9 +244,9 @@ def scans(app: Flask, read: Read) -> list[str]:
         read()
     db = statements.database(app)
     found = []
-    for sql, parameters in caught.ran:
+    for sql in caught.ran:
         if sql.split(None, 1)[0] in ("SELECT", "UPDATE", "DELETE"):
-            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
             found += [f"{fault}\n  in {sql}" for fault in faults(sql, plan)]
     db.close()
     return found
@@ -303,9 +303,9 @@ def row_reads(app: Flask, read: Read) -> list[str]:
         read()
     db = statements.database(app)
     found = []
-    for sql, parameters in caught.ran:
+    for sql in caught.ran:
         if "UNION ALL" in sql:
-            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+            plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {sql}")]
             steps = [step for step in plan if step.startswith("SEARCH tasks")]
             assert steps.pop().endswith("USING INTEGER PRIMARY KEY (rowid=?)")  # the page itself
             found += [step for step in steps if "USING COVERING INDEX" not in step]
@@ -359,9 +359,9 @@ def steps(app: Flask, read: Read) -> int:
 
     db = statements.database(app)
     db.set_progress_handler(count, 1)
-    for sql, parameters in caught.ran:
+    for sql in caught.ran:
         if sql.startswith("SELECT"):
-            db.execute(sql, parameters).fetchall()
+            db.execute(sql).fetchall()
     db.close()
     return taken
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from task_app import auth, events
+from task_app import auth, cache, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
 from task_app.database import Transaction
@@ -68,13 +68,13 @@ CASES = [
         name="with a key",
         options={"request_id": "a key"},
     ),
-    # The head of the log, for X-Event-Seq; the task.
-    Case("task.get", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK", TASK),
-    # The head; what is new to the reader, for the ETag; the page.
-    Case("task.list", ALICE, {}, "BEGIN SELECT SELECT SELECT ROLLBACK"),
-    Case("task.list", BOSS, {}, "BEGIN SELECT SELECT SELECT ROLLBACK", name="admin"),
+    # A statement on its own is a transaction.
+    Case("task.get", ALICE, {}, "SELECT", TASK),
+    # Where the log stands and what is new to the reader, for the ETag; the page.
+    Case("task.list", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK"),
+    Case("task.list", BOSS, {}, "BEGIN SELECT SELECT ROLLBACK", name="admin"),
     # The end of the window as well.
-    Case("task.list", BOSS, {"q": "x"}, "BEGIN" + " SELECT" * 4 + " ROLLBACK", name="search"),
+    Case("task.list", BOSS, {"q": "x"}, "BEGIN" + " SELECT" * 3 + " ROLLBACK", name="search"),
     Case("task.update", ALICE, {"title": "Reap"}, "BEGIN SELECT UPDATE LOG COMMIT", TASK),
     Case("task.update", ALICE, {"done": True}, "BEGIN SELECT UPDATE LOG COMMIT", TASK, "done"),
     Case("task.update", ALICE, {"title": "Sow"}, "BEGIN SELECT COMMIT", TASK, "nothing new"),
@@ -89,7 +89,7 @@ CASES = [
     Case("task.delete", ALICE, {}, "BEGIN SELECT DELETE LOG COMMIT", TASK),
     Case("task.delete", ALICE, {}, "BEGIN SELECT ROLLBACK", 999, "not found"),
     Case("task.bulk", ALICE, THREE, "BEGIN INSERT INSERT INSERT LOG COMMIT", name="three"),
-    # The head, the page, how many are unread.
+    # Where the log stands, the page, how many are unread.
     Case("notification.list", BOB, {}, "BEGIN SELECT SELECT SELECT ROLLBACK"),
     Case("notification.read", BOB, {}, "BEGIN SELECT UPDATE LOG COMMIT", NOTICE),
     Case("notification.read_all", CHARLIE, {}, "BEGIN UPDATE COMMIT"),
@@ -102,9 +102,9 @@ CASES = [
         "BEGIN SELECT INSERT COMMIT",
     ),
     Case("user.logout", CHARLIE, {}, "BEGIN SELECT INSERT UPDATE INSERT COMMIT"),
-    Case("user.profile", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK"),
-    Case("user.list", BOSS, {}, "BEGIN SELECT SELECT ROLLBACK"),
-    Case("user.get", BOSS, {}, "BEGIN SELECT SELECT ROLLBACK", ALICE.id),
+    Case("user.profile", ALICE, {}, "BEGIN SELECT ROLLBACK"),
+    Case("user.list", BOSS, {}, "BEGIN SELECT ROLLBACK"),
+    Case("user.get", BOSS, {}, "BEGIN SELECT ROLLBACK", ALICE.id),
     Case(
         "user.update_profile",
         CHARLIE,
@@ -156,6 +156,7 @@ def target_of(case: Case) -> int | None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command} {case.name}".strip())
 def test_statements(app: Flask, case: Case) -> None:
     target = target_of(case)
+    cache.pages.clear()
     with recorded() as caught, suppress(AppError):
         execute(case.actor, case.command, case.payload, target=target, **case.options)
     assert caught.verbs == case.expected.replace("LOG", LOG)
@@ -169,6 +170,18 @@ def test_a_list_that_has_not_changed(app: Flask) -> None:
     validator = execute(ALICE, "task.list", {}).validator
     with recorded() as caught:
         assert execute(ALICE, "task.list", {}, known=[validator or ""]).status == NOT_MODIFIED
+    assert caught.verbs == "BEGIN SELECT ROLLBACK"
+
+
+def test_a_list_that_was_read_a_moment_ago(app: Flask) -> None:
+    """Where the log stands and what is new to the reader; nothing is, so the page is at hand."""
+    first = execute(ALICE, "task.list", {"limit": 3}).body
+    with recorded() as caught:
+        assert execute(ALICE, "task.list", {"limit": 3}).body == first
+    assert caught.verbs == "BEGIN SELECT ROLLBACK"
+    made = new_task()
+    with recorded() as caught:
+        assert execute(ALICE, "task.list", {"sort": "-id", "limit": 3}).body[0]["id"] == made
     assert caught.verbs == "BEGIN SELECT SELECT ROLLBACK"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import bindparam, delete, insert, update
@@ -10,7 +11,7 @@ from sqlalchemy import bindparam, delete, insert, update
 from task_app import access, events, queries
 from task_app.actions.call import Call
 from task_app.actions.notifications import notify_of_change
-from task_app.database import Transaction
+from task_app.database import Prepared, Transaction
 from task_app.errors import AppError, forbidden, invalid
 from task_app.extensions import table
 from task_app.models import Task
@@ -19,10 +20,11 @@ from task_app.schemas import load
 from task_app.schemas.task import BulkOperation, NewTask, Nothing, TaskChange
 
 _TASKS = table(Task)
-_INSERT = insert(_TASKS).returning(_TASKS)
-_DELETE = delete(_TASKS).where(_TASKS.c.id == bindparam("id"))
-_OPERATION = BulkOperation()
 WRITABLE = ("title", "description", "status", "priority", "due_date", "user_id", "assigned_to")
+_MADE = (*WRITABLE, "created_by", "created_at", "updated_at", "version")
+_INSERT = Prepared(insert(_TASKS).returning(*queries.TASK_COLUMNS), _MADE)
+_DELETE = Prepared(delete(_TASKS).where(_TASKS.c.id == bindparam("id")).returning(_TASKS.c.id))
+_OPERATION = BulkOperation()
 
 
 def create_task(tx: Transaction, call: Call) -> dict[str, Any]:
@@ -48,7 +50,8 @@ def create_task(tx: Transaction, call: Call) -> dict[str, Any]:
         "updated_at": tx.now,
         "version": 1,
     }
-    task = queries.task_dict(tx.execute(_INSERT, row).one())
+    [made] = tx.run(_INSERT, row)
+    task = queries.task_dict(made)
     events.record(tx, actor, "task_created", task, task_id=task["id"], changes=WRITABLE)
     notify_of_change(tx, actor, None, task)
     return task
@@ -73,16 +76,18 @@ def update_task(tx: Transaction, call: Call) -> dict[str, Any]:
     if "user_id" in changed:
         access.check_own(actor, before)
     check_users(tx, None, user_id=changed.get("user_id"), assigned_to=changed.get("assigned_to"))
-    row = tx.execute(
-        update(_TASKS)
-        .where(_TASKS.c.id == before["id"])
-        .values(**changed, updated_at=tx.now, version=before["version"] + 1)
-        .returning(_TASKS)
-    ).one()
+    values = {**changed, "updated_at": tx.now, "version": before["version"] + 1}
+    [row] = tx.run(_update(tuple(values)), {**values, "task_id": before["id"]})
     task = queries.task_dict(row)
     _record_change(tx, call, before, task, changed)
     notify_of_change(tx, actor, before, task)
     return task
+
+
+@cache  # there are at most two to the power of WRITABLE
+def _update(columns: tuple[str, ...]) -> Prepared:
+    statement = update(_TASKS).where(_TASKS.c.id == bindparam("task_id"))
+    return Prepared(statement.returning(*queries.TASK_COLUMNS), columns)
 
 
 def delete_task(tx: Transaction, call: Call) -> dict[str, Any]:
@@ -90,7 +95,7 @@ def delete_task(tx: Transaction, call: Call) -> dict[str, Any]:
     task = queries.access_task_by_id(tx, call.actor, call.target_id, for_change=True)
     access.check_own(call.actor, task)
     call.check_version(task)
-    tx.execute(_DELETE, {"id": task["id"]})
+    tx.run(_DELETE, {"id": task["id"]})
     events.record(tx, call.actor, "task_deleted", task, task_id=task["id"])
     return {"message": "Task deleted successfully"}
 

@@ -45,7 +45,7 @@ class Requests:
 
     __slots__ = (
         *("base", "max_body", "expects", "ready", "begun", "ended", "rest"),
-        *("_parser", "_fault", "_url", "_environ", "_lines", "_in_head", "_received", "_body"),
+        *("_parser", "_fault", "_url", "_environ", "_lines", "_in_head", "_head", "_body"),
         "_size",
     )
 
@@ -68,7 +68,7 @@ class Requests:
         if self.rest is not None:
             self.rest += data
             return
-        self._received += len(data)
+        unfinished = self.begun and self._in_head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -77,9 +77,11 @@ class Requests:
             if not self.ended:
                 self.ended = True
                 raise self._fault or BadRequest("400 Bad Request", str(error)) from error
-        if self.begun and self._in_head and self._received > MAX_HEAD:
-            self.ended = True
-            raise _too_long()
+        if unfinished and self.begun and self._in_head:
+            self._head += len(data)  # of a line whose end has not come
+            if self._head > MAX_HEAD:
+                self.ended = True
+                raise _too_long()
 
     def go_on(self) -> bytes:
         """The request to change the protocol is answered like any other.  Returns what came
@@ -101,7 +103,7 @@ class Requests:
         self._environ: dict[str, Any] = {}
         self._lines = 0
         self._in_head = True
-        self._received = 0
+        self._head = 0
         self._body: list[bytes] = []
         self._size = 0
 
@@ -120,7 +122,8 @@ class Requests:
         if not self._in_head:
             return  # a trailer: nobody reads one
         self._lines += 1
-        if self._lines > MAX_HEADERS:
+        self._head += len(name) + len(value)
+        if self._lines > MAX_HEADERS or self._head > MAX_HEAD:
             self._fault = _too_long()
             raise self._fault
         if b"_" in name:

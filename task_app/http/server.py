@@ -34,8 +34,8 @@ ACCEPT_AT_ONCE = 200  # then others have their turn
 QUEUED = 16  # whole requests of one client that may wait; it is not read from then
 IDLE_WORKERS = 256
 KEEPALIVE_SECONDS = 20  # without a request
-REQUEST_SECONDS = 20  # for a request to come whole, and one more for each
-REQUEST_RATE = 16_384  # bytes of it
+REQUEST_SECONDS = 15  # for a request to come whole, and one more for each
+REQUEST_RATE = 8_192  # bytes of it
 SEND_SECONDS = 30  # for a client to take any of an answer
 LINGER_SECONDS = 2  # for a client to see the last answer before the connection is gone
 SWEEP_SECONDS = 1
@@ -53,7 +53,8 @@ class Workers:
         self.busy = 0
 
     def run(self, job: Callable[[], None]) -> None:
-        """Do `job` until it first waits.  Called from the hub."""
+        """Do `job` until it first waits.  For the hub alone to call: any other greenlet would
+        not go on, since a worker that waits switches to the hub."""
         worker = self.idle.pop() if self.idle else greenlet.greenlet(self._work, self.hub.greenlet)
         worker.switch(job)
 
@@ -315,7 +316,7 @@ class Connection:
         if self.requests.begun and not self.lingering:
             self.busy, self.deadline = True, _NEVER
             self.fault = BadRequest("408 Request Timeout", "The request did not come whole in time")
-            self.server.workers.run(self._work)
+            self.server.hub.schedule_call_global(0, self.server.workers.run, self._work)
         else:
             self.close()
 

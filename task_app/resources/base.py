@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from flask import Response, current_app, request
 from flask_restful import Resource
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from task_app import auth, jsonio
@@ -21,18 +22,41 @@ from task_app.errors import AppError
 _VERSION = re.compile(r"[0-9]{1,18}")
 # The payload of a request that carries none; a body of `null` is not that.
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+# What keeps browsers safe, with every answer.
+SAFE: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    # Answers are somebody's own: a shared cache must not keep them, one's own must ask again.
+    "Cache-Control": "private, no-cache",
+}
 # By the name of the blueprint, which stands for a prefix.
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (NATIVE, CHANNELS, FIBER)}
+
+
+class JsonResponse(Response):
+    """An answer that is there as a whole, with the headers every answer has (`SAFE`)."""
+
+    def __init__(self, content: bytes, status: int, headers: Mapping[str, str]) -> None:
+        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        fields += [(name, value) for name, value in SAFE.items() if name not in headers]
+        super().__init__(None, status, Headers([*fields, *headers.items()]))
+        self.content = content
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """WSGI, without Werkzeug's look at what an answer might lack."""
+        start_response(self.status, self.headers.to_wsgi_list())
+        return (self.content,)
 
 
 def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Flask-RESTful's representation of a body."""
-    content = None if status == NOT_MODIFIED else jsonio.dumps_bytes(body)
-    response = Response(content, status, mimetype="application/json")
-    response.headers.update(headers or {})
-    return response
+    """The answer with this body."""
+    if status == NOT_MODIFIED:
+        return Response(None, status, headers)
+    return JsonResponse(jsonio.dumps_bytes(body), status, headers or {})
 
 
 def current_dialect() -> Dialect:
@@ -42,7 +66,7 @@ def current_dialect() -> Dialect:
 
 def current_actor() -> Actor:
     """Who sends this request; `ANONYMOUS` without a token.  Raises 401 for a bad one."""
-    header = request.headers.get("Authorization")
+    header = request.environ.get("HTTP_AUTHORIZATION")
     return ANONYMOUS if header is None else authenticate(auth.token_in_header(header))
 
 
@@ -86,8 +110,12 @@ class CommandResource(Resource):
 
     def run(
         self, payload: Any = NOTHING, *, target: int | None = None, anonymous: bool = False
-    ) -> tuple[Any, int, dict[str, str]]:
-        """Execute the method's command with what the headers say, and answer its result."""
+    ) -> Response:
+        """Execute the method's command with what the headers say, and answer its result.
+
+        The answer is a response, which Flask-RESTful passes on: all it would do is find out
+        that JSON is what there is.
+        """
         method = request.method.lower()
         result = execute(
             ANONYMOUS if anonymous else current_actor(),
@@ -95,13 +123,13 @@ class CommandResource(Resource):
             payload,
             target=target,
             expected_versions=_expected_versions(),
-            request_id=request.headers.get("Idempotency-Key"),
+            request_id=request.environ.get("HTTP_IDEMPOTENCY_KEY"),
             known=_known(),
         )
         return _answer(result)
 
 
-def _answer(result: Result) -> tuple[Any, int, dict[str, str]]:
+def _answer(result: Result) -> Response:
     dialect = current_dialect()
     headers: dict[str, str] = {}
     if result.epoch:
@@ -110,11 +138,11 @@ def _answer(result: Result) -> tuple[Any, int, dict[str, str]]:
         # Weak: the same tasks, perhaps in other bytes after an upgrade.
         headers["ETag"] = f'W/"{result.validator}"'
     if result.shape == "task":
-        headers["ETag"] = f'"{result.body["version"]}"'
-        if request.method in ("GET", "HEAD") and request.if_none_match.contains_weak(
-            str(result.body["version"])
-        ):
-            return None, NOT_MODIFIED, headers
+        version = str(result.body["version"])
+        headers["ETag"] = f'"{version}"'
+        asks = request.method in ("GET", "HEAD") and "HTTP_IF_NONE_MATCH" in request.environ
+        if asks and request.if_none_match.contains_weak(version):
+            return json_response(None, NOT_MODIFIED, headers)
     if result.page is not None:
         headers |= {f"X-{name.title()}-Count": str(n) for name, n in result.page.facts.items()}
         if result.page.cursor is not None:
@@ -127,11 +155,13 @@ def _answer(result: Result) -> tuple[Any, int, dict[str, str]]:
         body = {**body, "recipients": result.reached}
     if isinstance(body, dict) and "access_token" in body:
         headers["Cache-Control"] = "no-store"
-    return body, result.status, headers
+    return json_response(body, result.status, headers)
 
 
 def _known() -> list[str]:
     """The validators of `If-None-Match`; `*` stands for whatever there is."""
+    if "HTTP_IF_NONE_MATCH" not in request.environ:
+        return []
     tags = request.if_none_match
     return [ANY] if tags.star_tag else list(tags.as_set(include_weak=True))
 
@@ -141,8 +171,10 @@ def _expected_versions() -> frozenset[int] | None:
 
     A weak or foreign tag matches nothing; `*` asks only that the task exists, as does its absence.
     """
+    if "HTTP_IF_MATCH" not in request.environ:
+        return None
     tags = request.if_match
-    if tags.star_tag or "If-Match" not in request.headers:
+    if tags.star_tag:
         return None
     # Werkzeug gives None for the empty tag; int() refuses more digits than any version has.
     return frozenset(int(tag) for tag in tags.as_set() if tag and _VERSION.fullmatch(tag))

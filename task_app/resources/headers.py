@@ -7,6 +7,8 @@ import re
 from flask import Flask, Response
 from flask_cors import CORS
 
+from task_app.resources.base import SAFE, JsonResponse
+
 EXPOSED = (
     "ETag",
     "Link",
@@ -17,14 +19,6 @@ EXPOSED = (
     "Idempotent-Replayed",
 )
 ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match")
-SAFE = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    # Answers are somebody's own: a shared cache must not keep them, one's own must ask again.
-    "Cache-Control": "private, no-cache",
-}
 
 
 def register(app: Flask) -> None:
@@ -43,6 +37,7 @@ def register(app: Flask) -> None:
 
 
 def _make_safe(response: Response) -> Response:
-    for name, value in SAFE.items():
-        response.headers.setdefault(name, value)
+    if not isinstance(response, JsonResponse):  # it has them
+        for name, value in SAFE.items():
+            response.headers.setdefault(name, value)
     return response

@@ -104,5 +104,5 @@ def _count(response: Response) -> Response:
     took = time.perf_counter() - request.environ["task_app.started"]
     rule = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"
-    metrics.REQUESTS.labels(method, rule, response.status_code).observe(took)
+    metrics.request_timer(method, rule, response.status_code).observe(took)
     return response

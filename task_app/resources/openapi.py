@@ -210,7 +210,7 @@ class Operation:
     def _headers(self) -> list[str]:
         command = self.command
         names = ["ETag"] if command.fresh or command.shape == "task" else []
-        names += ["X-Event-Seq", "X-Event-Epoch"] if command.reads else []
+        names += ["X-Event-Seq", "X-Event-Epoch"] if command.fresh else []
         names += ["Link"] if isinstance(command.schema, PageQuery) else []
         names += ["X-Unread-Count"] if command.shape == "notification_list" else []
         return names + (["Idempotent-Replayed"] if self.keeps_answer else [])

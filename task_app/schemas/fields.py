@@ -153,12 +153,14 @@ class Input(Schema):
 
     `ALIASES` maps a name in use by some client family to ours; `READ_ONLY` is dropped.  Any
     other unknown name is an error that names it (marshmallow's default).  `ALSO` is what a JSON
-    schema must say beyond the fields.
+    schema must say beyond the fields.  `REPEATED` inputs are words that clients send again and
+    again: what they mean is remembered.
     """
 
     ALIASES: Mapping[str, str] = {}
     READ_ONLY: frozenset[str] = frozenset()
     ALSO: Mapping[str, Any] = {}
+    REPEATED = False
 
     @pre_load
     def translate(self, payload: Mapping[str, Any], **_: Any) -> dict[str, Any]:

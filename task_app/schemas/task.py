@@ -83,6 +83,8 @@ class NewTask(TaskChange):
 class PageQuery(Input):
     """Which page of a list."""
 
+    REPEATED = True
+
     limit = Number(1, MAX_LIMIT, load_default=DEFAULT_LIMIT)
     cursor = Text(1, 1000)
 
@@ -126,3 +128,4 @@ class Nothing(Input):
     """A command that takes no payload."""
 
     READ_ONLY = TASK_READ_ONLY
+    REPEATED = True

@@ -1,33 +1,39 @@
-"""The SQL a piece of the server runs, caught on its way to the driver."""
+"""The SQL a piece of the server runs, caught where SQLite runs it."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from flask import Flask
-from sqlalchemy import event
+from flask import Flask, current_app
 
 from config import Config
 from task_app import bootstrap, create_app
-from task_app.extensions import db
+from task_app.database import reading
 from tests.support import databases
+
+# One statement run for many rows is shown once for each.
+MANY = ("INSERT INTO events ", "INSERT INTO event_rooms ")
 
 
 @dataclass
 class Statements:
-    """In order, as the driver gets them: (SQL, parameters); BEGIN, COMMIT and ROLLBACK too."""
+    """In order, as SQLite runs them, with their values; BEGIN, COMMIT and ROLLBACK too."""
 
-    ran: list[tuple[str, Any]] = field(default_factory=list)
+    ran: list[str] = field(default_factory=list)
+
+    def add(self, sql: str) -> None:
+        last = self.ran[-1] if self.ran else ""
+        if not any(sql.startswith(start) and last.startswith(start) for start in MANY):
+            self.ran.append(sql)
 
     @property
     def verbs(self) -> str:
         """`BEGIN SELECT COMMIT`."""
-        return " ".join(sql.split(None, 1)[0] for sql, _ in self.ran)
+        return " ".join(sql.split(None, 1)[0] for sql in self.ran)
 
 
 def prepared(folder: Path) -> Flask:
@@ -45,23 +51,15 @@ def database(app: Flask) -> sqlite3.Connection:
 
 @contextmanager
 def recorded() -> Iterator[Statements]:
-    """What runs on the application's engine meanwhile."""
+    """What SQLite runs for the application meanwhile."""
     found = Statements()
-
-    def execute(_: Any, __: Any, sql: str, parameters: Any, ___: Any, many: bool) -> None:
-        found.ran.append((sql, parameters[0] if many else parameters))
-
-    # The engine begins and ends transactions past the cursor: SQLAlchemy's BEGIN is
-    # `database.begin`'s statement, COMMIT and ROLLBACK are calls of the driver.
-    listeners: dict[str, Callable[..., None]] = {
-        "before_cursor_execute": execute,
-        "commit": lambda _: found.ran.append(("COMMIT", ())),
-        "rollback": lambda _: found.ran.append(("ROLLBACK", ())),
-    }
-    for name, listener in listeners.items():
-        event.listen(db.engine, name, listener)
+    with reading():
+        pass  # there is a connection now, and one is all that a single thread uses
+    sessions = current_app.extensions["task_app.database"].free
+    for session in sessions:
+        session.driver.set_trace_callback(found.add)
     try:
         yield found
     finally:
-        for name, listener in listeners.items():
-            event.remove(db.engine, name, listener)
+        for session in sessions:
+            session.driver.set_trace_callback(None)

@@ -1,0 +1,106 @@
+"""Clients that take their time over HTTP: each state of a connection has an end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from tests.conftest import eventlet_only
+from tests.support.accounts import Person
+from tests.support.http import request
+from tests.support.server import Server
+
+REAPED = 30  # seconds (FAULTS.md)
+LONG = "d" * 10_000
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=REAPED)
+
+
+def drip(connection: socket.socket, data: bytes, stop: threading.Event) -> None:
+    """A byte now and then, for as long as the other side takes them."""
+    for start in range(len(data)):
+        if stop.wait(0.5):
+            return
+        try:
+            connection.sendall(data[start : start + 1])
+        except OSError:
+            return
+
+
+@eventlet_only
+def test_a_request_in_drops_and_a_connection_without_one(server: Server, alice: Person) -> None:
+    """A byte every half second is no pause that a timeout would see; 30 s end it all the same."""
+    head = request("GET", "/tasks", "X-Long: " + "a" * 200)
+    body = request("POST", "/tasks", "Content-Length: 500", body=b"{" * 500)
+    stop = threading.Event()
+    began = time.monotonic()
+    with connect(server) as silent, connect(server) as slow_head, connect(server) as slow_body:
+        slow_body.sendall(body[:-490])
+        threads = [
+            threading.Thread(target=drip, args=(slow_head, head, stop)),
+            threading.Thread(target=drip, args=(slow_body, body[-490:], stop)),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            assert alice.rest.get("/tasks").status_code == 200  # the others notice nothing
+            assert silent.recv(100) == b""
+            assert b" 408 Request Timeout\r\n" in slow_head.recv(1000)
+            assert b" 408 Request Timeout\r\n" in slow_body.recv(1000)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+    took = time.monotonic() - began
+    print(f"reaped within {took:.1f} s")
+    assert took < REAPED
+
+
+@eventlet_only
+def test_more_requests_than_may_wait(server: Server, alice: Person) -> None:
+    """A client sends a hundred and reads nothing: it is not read from, and loses nothing."""
+    bearer = f"Authorization: Bearer {alice.token}"
+    one = request("GET", "/tasks?limit=1", bearer)
+    with connect(server) as greedy:
+        greedy.sendall(one * 99 + request("GET", "/tasks?limit=1", bearer, "Connection: close"))
+        came = b""
+        while piece := greedy.recv(65536):
+            came += piece
+    assert came.count(b"HTTP/1.1 200 OK\r\n") == 100
+
+
+@eventlet_only
+def test_a_client_that_does_not_take_its_answer(server: Server, alice: Person) -> None:
+    """It waits in the kernel's buffers; nobody else waits for it."""
+    long = [{"op": "create", "data": {"title": "Long", "description": LONG}}] * 90
+    for _ in range(6):
+        alice.rest.post("/tasks/bulk", {"operations": long})
+    with connect(server) as stuck:
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        bearer = f"Authorization: Bearer {alice.token}"
+        stuck.sendall(request("GET", "/tasks?limit=500", bearer))
+        began = time.monotonic()
+        for _ in range(5):
+            assert alice.rest.get("/tasks?limit=1").status_code == 200
+        assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("half", [True, False])
+def test_a_client_that_ends_its_side(server: Server, alice: Person, half: bool) -> None:
+    """What it asked before that is answered."""
+    body = json.dumps({"title": "Asked before"}).encode()
+    headers = (f"Authorization: Bearer {alice.token}", "Content-Type: application/json")
+    with connect(server) as client:
+        client.sendall(
+            request("POST", "/tasks", *headers, f"Content-Length: {len(body)}", body=body)
+        )
+        if half:
+            client.shutdown(socket.SHUT_WR)
+        assert client.recv(100).startswith(b"HTTP/1.1 201 ")
+    assert [task["title"] for task in alice.rest.get("/tasks").json()] == ["Asked before"]

@@ -8,6 +8,7 @@
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
+      values.py          how the text of a setting becomes its value
       sqlite.py          how SQLite's connections are opened
       postgres.py        how PostgreSQL's are, and what its errors mean
       database.py        how the engines are read and written
@@ -35,6 +36,7 @@
         outbox.py        what waits for one connection, bounded
         packets.py       Socket.IO packets, strict
         relay.py         committed events -> this process, in seq order, each once
+        hints.py         "there is something to read", from process to process
         feeds.py         rooms -> subscribers of this process
         replay.py        from the last event a client saw to the live feed
         messages.py      what a socket's client asks, whichever socket it is
@@ -63,10 +65,12 @@ The way of a change, whatever brings it:
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
-    → realtime.messages, realtime.door → realtime.replay → commands
+    → realtime.messages, realtime.door → realtime.replay → realtime.hints
+    → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
     → queries, events → cache → access, pages → schemas → models → database
-    → extensions, errors, jsonio, metrics, postgres, sqlite
+    → extensions, errors, jsonio, metrics, postgres, sqlite,
+    values
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

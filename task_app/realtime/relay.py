@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -32,6 +33,9 @@ class Relay:
         self.lock = threading.RLock()
         self.last_seq = 0
         self.epoch = ""
+        # Tells other processes up to where there is something to read (`hints.py`); must neither
+        # wait nor raise.
+        self.announce: Callable[[int], None] = lambda seq: None
 
     def start(self, app: Flask) -> None:
         """Stand at the end of the log as it is now.  The database must be migrated."""
@@ -44,6 +48,7 @@ class Relay:
         Never raises: the change is done, and whatever cannot be delivered now is picked up by
         the poll.
         """
+        self.announce(committed[-1].seq)
         with self.lock:
             if committed[0].seq == self.last_seq + 1:
                 return self._deliver_all(committed)

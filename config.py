@@ -19,6 +19,7 @@ from urllib.parse import quote
 from task_app import values
 
 ROOT = Path(__file__).resolve().parent
+PORTS = {"users": 3003, "tasks": 3002, "notifications": 3001}  # of a service run alone
 REDIS_SECONDS = 0.5  # the longest a request waits for it, once; then it is taken for dead
 # Under these names the secret is shared with another issuer, whose tokens are then taken too.
 SHARED_SECRET_NAMES = ("JWT_SECRET", "BETTER_AUTH_SECRET")
@@ -93,7 +94,25 @@ SETTINGS: tuple[Setting, ...] = (
         "Redis, for hints between processes and shared limits; everything works without",
     ),
     Setting("HOST", "127.0.0.1", values.text, "address to listen on"),
-    Setting("PORT", "5000", values.integer(0, 65535), "port to listen on; 0 takes a free one"),
+    Setting(
+        "PORT",
+        None,
+        values.integer(0, 65535),
+        "port to listen on; 0 takes a free one; default 5000, or that of a service run alone: "
+        "users 3003, tasks 3002, notifications 3001",
+    ),
+    Setting(
+        "SERVICES",
+        ",".join(PORTS),
+        values.words(*PORTS),
+        "the parts this process serves; sockets and streams are with the notifications",
+    ),
+    Setting(
+        "TRUSTED_PROXIES",
+        "",
+        values.networks,
+        "gateways whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+    ),
     Setting(
         "ALLOWED_ORIGINS",
         "",
@@ -190,6 +209,7 @@ class Config:
 
     DATABASE_URL: str | None
     INSTANCE_PATH: str
+    PORT: int | None
     SECRET_KEY: str
     JWT_SECRET_KEY: str
 
@@ -204,6 +224,10 @@ class Config:
         # Only a secret that somebody gave can be shared with another issuer.
         shared = any(environ.get(name) for name in SHARED_SECRET_NAMES)
         self.FOREIGN_SECRET = self.JWT_SECRET_KEY if shared else None
+        if not self.SERVICES:
+            raise ConfigError(f"SERVICES is empty; name some of {', '.join(PORTS)}.")
+        if self.PORT is None:
+            self.PORT = PORTS[self.SERVICES[0]] if len(self.SERVICES) == 1 else 5000
         self._prepare_instance()
         self._derive_secrets()
         self._derive_database()

@@ -8,6 +8,7 @@
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
+      proxies.py         who the client is behind a gateway
       values.py          how the text of a setting becomes its value
       sqlite.py          how SQLite's connections are opened
       postgres.py        how PostgreSQL's are, and what its errors mean
@@ -70,7 +71,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
     → queries, events → cache → access, pages → schemas → models → database
     → extensions, errors, jsonio, metrics, postgres, sqlite,
-    values
+    values, proxies
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """
@@ -91,7 +92,7 @@ def create_app(config: Config | None = None) -> Flask:
     Raises `config.ConfigError` for a setting that cannot be used.
     """
     from config import Config
-    from task_app import database, resources
+    from task_app import database, proxies, resources
     from task_app.application import Application
     from task_app.extensions import db, jwt, migrate
     from task_app.models import MIGRATIONS
@@ -108,6 +109,13 @@ def create_app(config: Config | None = None) -> Flask:
     database.prepare(app)
     jwt.init_app(app)
     resources.register(app)
+    rest_alone = app.wsgi_app
     handlers.register(app)
     websocket.register(app)
+    if "notifications" not in config.SERVICES:
+        app.wsgi_app = rest_alone  # type: ignore[method-assign]
+    if config.TRUSTED_PROXIES:
+        app.wsgi_app = proxies.RealClient(  # type: ignore[method-assign]
+            app.wsgi_app, config.TRUSTED_PROXIES
+        )
     return app

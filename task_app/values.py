@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,13 +51,20 @@ def flag(value: str) -> bool:
 
 def words(*allowed: str) -> Callable[[str], tuple[str, ...]]:
     def parse(value: str) -> tuple[str, ...]:
-        words = tuple(word.strip() for word in value.split(",") if word.strip())
-        unknown = [word for word in words if allowed and word not in allowed]
+        found = tuple(word.strip() for word in value.split(",") if word.strip())
+        unknown = [word for word in found if allowed and word not in allowed]
         if unknown:
             raise ValueError(f"use a comma-separated list of {', '.join(allowed)}")
-        return words
+        return found
 
     return parse
+
+
+def networks(value: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(word) for word in words()(value))
+    except ValueError as error:
+        raise ValueError("use addresses or networks like 10.0.0.0/8, comma-separated") from error
 
 
 def secret(value: str) -> str:

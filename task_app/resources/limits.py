@@ -1,7 +1,7 @@
 """How often one may try: login, registration, a new password, broadcast.
 
-The address that counts is the peer's own.  `X-Forwarded-For` is not looked at: anybody can
-write it.
+The address that counts is the peer's own, or the client's behind a trusted gateway
+(`proxies.py`).  From anybody else `X-Forwarded-For` is not looked at: anybody can write it.
 """
 
 from __future__ import annotations

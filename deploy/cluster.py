@@ -65,7 +65,7 @@ class Gateway(Service):
     def upstreams(self) -> str:
         def servers(name: str) -> str:
             return "".join(
-                f"    server {HOST}:{one.port} max_fails=1 fail_timeout=1s;\n"
+                f"    server {HOST}:{one.port} max_fails=0;\n"
                 for one in self.processes
                 if one.name == name
             )

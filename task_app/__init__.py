@@ -12,15 +12,18 @@
       values.py          how the text of a setting becomes its value
       sqlite.py          how SQLite's connections are opened
       postgres.py        how PostgreSQL's are, and what its errors mean
+      transactions.py    a transaction, and the statements in it
       database.py        how the engines are read and written
       metrics.py         what Prometheus is told
       models/            the tables
       schemas/           what may come in, one file per entity
       access.py          actors; who may see and change a task; the rooms an event goes to
       pages.py           keyset pages
+      idempotency.py     a request sent again is answered again
       cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
+      presence.py        the processes that serve this database, and how many clients they have
       task_lists.py      lists of tasks, along an index whatever is asked
       dialects.py        how tasks and events are spelt for each client family
       foreign.py         tokens issued elsewhere
@@ -69,9 +72,9 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → realtime.messages, realtime.door → realtime.replay → realtime.hints
     → commands
     → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
-    → queries, events → cache → access, pages → schemas → models → database
-    → extensions, errors, jsonio, metrics, postgres, sqlite,
-    values, proxies
+    → queries, events, presence → cache, idempotency → access, pages → schemas → models
+    → database → transactions
+    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

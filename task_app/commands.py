@@ -6,31 +6,27 @@ events, commits once, and publishes after the commit.  `COMMANDS` is the table o
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from marshmallow import Schema
-from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
-from task_app import auth, cache, database, events, jsonio, metrics, queries, task_lists
+from task_app import auth, cache, database, events, idempotency, metrics, queries, task_lists
 from task_app.access import SYSTEM, Actor, team_sees_all
 from task_app.actions import broadcast, notifications, server, tasks, tickets, users
 from task_app.actions.call import Call
-from task_app.database import Transaction
-from task_app.errors import AppError, forbidden, invalid, not_found, unauthorized
+from task_app.errors import AppError, forbidden, not_found, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
-from task_app.models import IdempotencyKey
-from task_app.models.idempotency import KEY_LENGTH
 from task_app.pages import Page
 from task_app.realtime.relay import relay
 from task_app.schemas import load
 from task_app.schemas.fields import MAX_ID
 from task_app.schemas.notification import Broadcast, NotificationChange, NotificationQuery
+from task_app.schemas.server import Beat, Departure
 from task_app.schemas.task import Bulk, NewTask, Nothing, PageQuery, TaskChange, TaskQuery
 from task_app.schemas.user import (
     Adoption,
@@ -43,6 +39,7 @@ from task_app.schemas.user import (
     UserChange,
     UserDeletion,
 )
+from task_app.transactions import Transaction
 
 # How long a write waits for another process to let go of the database, and how often it asks.
 WRITE_PATIENCE = 5.0
@@ -154,14 +151,16 @@ COMMANDS: dict[str, Command] = {
         NOTHING, notifications.read_all_notifications, event="read_notifications"
     ),
     "notification.remind": Command(NOTHING, notifications.remind),
+    "server.beat": Command(Beat(), server.beat),
+    "server.leave": Command(Departure(), server.leave),
     "server.prune": Command(NOTHING, server.prune),
     "server.settle_log": Command(NOTHING, server.settle_log),
     "broadcast.send": Command(Broadcast(), broadcast.broadcast),
 }
 # What the server does by itself; no transport offers these.
-INTERNAL = frozenset(
-    {"user.adopt", "ticket.redeem", "notification.remind", "server.prune", "server.settle_log"}
-)
+INTERNAL = frozenset({"user.adopt", "ticket.redeem", "notification.remind"}) | {
+    name for name in COMMANDS if name.startswith("server.")
+}
 
 
 @dataclass(frozen=True)
@@ -252,14 +251,18 @@ def _execute(
     if target is not None and not 1 <= target <= MAX_ID:
         raise not_found(name.partition(".")[0])  # no column could hold it
     data: Mapping[str, Any] = load(command.schema, payload)
-    key = _idempotency_key(actor, command, request_id)
-    fingerprint = _fingerprint(name, target, data, expected_versions) if key else ""
+    key = None
+    # What needs preparing carries a password: neither its digest nor its answer is kept.
+    if request_id is not None and not command.reads and not command.prepare:
+        versions = None if expected_versions is None else sorted(expected_versions)
+        request = [name, target, sorted(data.items()), versions]
+        key = idempotency.key_of(actor, request_id, request)
     if command.prepare:
         data = command.prepare(actor, data)
     call = Call(actor, data, target, expected_versions)
     if command.reads:
         return _read(command, call, known)
-    return _write(command, call, key, fingerprint)
+    return _write(command, call, key)
 
 
 def _read(command: Command, call: Call, known: Collection[str]) -> Result:
@@ -304,15 +307,16 @@ def _validator(epoch: str, news: int, actor: Actor) -> str:
     return f"{epoch}-{news}-{actor.id}-{actor.role}{'-team' if team_sees_all() else ''}"
 
 
-def _write(command: Command, call: Call, key: str | None, fingerprint: str) -> Result:
+def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
     def transact(left: float) -> Result:
         with database.writing(left) as tx:
-            if key and (kept := queries.kept_answer(tx, call.actor, key)):
-                return _repeat(command, kept, fingerprint)
+            if key and (kept := idempotency.kept_answer(tx, key)):
+                first = kept.first_seq or 0
+                return Result(command.status, kept.body, command.shape, seq=first, replayed=True)
             body = command.action(tx, call)
             committed = events.append(tx)
             if key:
-                _keep_answer(tx, call.actor, key, fingerprint, body, committed)
+                idempotency.keep(tx, key, body, committed[0].seq if committed else None)
             tx.commit()
         return Result(command.status, body, command.shape, committed)
 
@@ -344,48 +348,3 @@ def _patiently(attempt: Callable[[float], Result]) -> Result:
             return attempt(left)
         except database.Busy:
             socketio.sleep(WRITE_RETRY)
-
-
-def _idempotency_key(actor: Actor, command: Command, request_id: Any) -> str | None:
-    # What needs preparing carries a password: neither its digest nor its answer is kept.
-    if request_id is None or command.reads or command.prepare or actor.id is None:
-        return None
-    if not isinstance(request_id, str) or not 1 <= len(request_id) <= KEY_LENGTH:
-        raise invalid({"request_id": [f"Must be a text of 1 to {KEY_LENGTH} characters."]})
-    return request_id
-
-
-def _fingerprint(
-    name: str, target: int | None, data: Mapping[str, Any], versions: frozenset[int] | None
-) -> str:
-    expected = None if versions is None else sorted(versions)
-    request = [name, target, sorted(data.items()), expected]
-    return hashlib.sha256(jsonio.dumps_bytes(request)).hexdigest()
-
-
-def _repeat(command: Command, kept: Any, fingerprint: str) -> Result:
-    if kept.fingerprint != fingerprint:
-        raise AppError(
-            "idempotency_key_reused", 422, "This idempotency key was used for another request"
-        )
-    return Result(command.status, kept.body, command.shape, seq=kept.first_seq or 0, replayed=True)
-
-
-def _keep_answer(
-    tx: Transaction,
-    actor: Actor,
-    key: str,
-    fingerprint: str,
-    body: Any,
-    committed: list[Event],
-) -> None:
-    tx.execute(
-        insert(IdempotencyKey).values(
-            actor_id=actor.id,
-            key=key,
-            fingerprint=fingerprint,
-            body=body,
-            first_seq=committed[0].seq if committed else None,
-            created_at=tx.now,
-        )
-    )

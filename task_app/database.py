@@ -4,32 +4,30 @@ Reads run in a snapshot.  On SQLite writes run one at a time in a process and ta
 write lock at their start (`BEGIN IMMEDIATE`), so a transaction never fails half way because
 somebody else wrote.  On PostgreSQL (`postgres.py`) they run side by side, lock the rows they
 change, and are tried again when they lost a race.  Nothing here commits: `commands.py` does.
-
-A statement is written in SQLAlchemy's Core.  One that is run all the time is `Prepared`: made
-into SQL once, and then run by the driver without SQLAlchemy, which costs several times what
-SQLite takes for it.
 """
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from datetime import datetime, timezone
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, CursorResult, Engine, Executable
-from sqlalchemy.engine.interfaces import Dialect
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
-from sqlalchemy.sql import ClauseElement
 
 from task_app import jsonio, postgres, sqlite
 from task_app.errors import AppError
-from task_app.extensions import db, socketio
+from task_app.extensions import db, offload, socketio
+from task_app.transactions import LoneStatement, Session, Transaction, named
+
+log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.03
 TURNS = "task_app.write_turns"  # among an application's extensions
@@ -37,148 +35,6 @@ TURNS = "task_app.write_turns"  # among an application's extensions
 
 class Busy(Exception):
     """Another process holds the write lock; try again."""
-
-
-class Prepared:
-    """A statement that the driver runs as text.
-
-    Its rows are plain tuples as the driver gives them, so it must neither take nor return what
-    SQLAlchemy would convert (JSON, booleans).  `columns` names those an INSERT is given.
-    """
-
-    __slots__ = ("_texts", "columns", "statement")
-
-    def __init__(self, statement: ClauseElement, columns: Collection[str] | None = None) -> None:
-        self.statement = statement
-        self.columns = columns
-        self._texts: dict[str, tuple[str, list[str] | None, dict[str, Any]]] = {}
-
-    def text(self, dialect: Dialect) -> tuple[str, list[str] | None, dict[str, Any]]:
-        """The SQL, the names of its parameters in order (None when it takes them by name), and
-        the values that are part of the statement."""
-        found = self._texts.get(dialect.name)
-        if found is None:
-            keys = None if self.columns is None else list(self.columns)
-            compiled: Any = self.statement.compile(dialect=dialect, column_keys=keys)
-            names = list(compiled.positiontup) if compiled.positional else None
-            fixed = {name: value for name, value in compiled.params.items() if value is not None}
-            found = self._texts[dialect.name] = (str(compiled), names, fixed)
-        return found
-
-
-class Session:
-    """One open connection: SQLAlchemy's, and the driver's below it."""
-
-    __slots__ = ("connection", "dialect", "driver")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.driver: Any = connection.connection.driver_connection
-        self.dialect = connection.dialect
-
-    def end(self) -> None:
-        """Roll back whatever was not committed."""
-        if self.connection.in_transaction():
-            self.connection.rollback()
-        else:
-            self.driver.rollback()
-
-    def close(self) -> None:
-        with suppress(SQLAlchemyError):
-            self.connection.invalidate()
-            self.connection.close()
-
-
-class Transaction:
-    """What an action or a query works on: a connection and the events it has recorded so far."""
-
-    __slots__ = ("_now", "events", "session")
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.events: list[Any] = []
-        self._now = ""
-
-    @property
-    def now(self) -> str:
-        """One time for everything the transaction writes."""
-        if not self._now:
-            self._now = utc_now()
-        return self._now
-
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Run a statement by SQLAlchemy."""
-        return self.session.connection.execute(statement, parameters)
-
-    def run(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        """Run a prepared statement; its rows."""
-        session = self.session
-        sql, names, fixed = prepared.text(session.dialect)
-        if fixed:
-            parameters = {**fixed, **parameters}
-        given = parameters if names is None else [parameters[name] for name in names]
-        try:
-            cursor = session.driver.execute(sql, given)
-            rows: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
-        except Exception as error:
-            raise _named(session, sql, error) from error
-        return rows
-
-    def run_many(self, prepared: Prepared, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Run a prepared statement once for each of `rows`."""
-        session = self.session
-        sql, names, _ = prepared.text(session.dialect)
-        given = rows if names is None else [[row[name] for name in names] for row in rows]
-        try:
-            session.driver.cursor().executemany(sql, given)
-        except Exception as error:
-            raise _named(session, sql, error) from error
-
-    def commit(self) -> None:
-        """Keep what was written.  For `commands.py` alone."""
-        session = self.session
-        try:
-            if session.connection.in_transaction():
-                session.connection.commit()
-            else:
-                session.driver.commit()
-        except SQLAlchemyError:
-            raise
-        except Exception as error:
-            raise _named(session, "COMMIT", error) from error
-
-
-class _OneStatement(Transaction):
-    """A transaction that was not begun: the database makes one around each statement by itself."""
-
-    __slots__ = ("done",)
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.done = False
-
-    def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        raise RuntimeError("only a prepared statement can be alone")
-
-    def run(self, prepared: Prepared, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        if self.done:
-            raise RuntimeError("two statements need a transaction to see the same")
-        self.done = True
-        return super().run(prepared, parameters)
-
-
-def _named(session: Session, sql: str, error: Exception) -> BaseException:
-    """The driver's error as SQLAlchemy names it, so that there is one kind to catch."""
-    postgres.leave_out_the_row(error)
-    base: Any = session.dialect.loaded_dbapi.Error  # type: ignore[attr-defined]
-    return DBAPIError.instance(
-        sql, None, error, base, hide_parameters=True, dialect=session.dialect
-    )
-
-
-def utc_now() -> str:
-    """The time as every table keeps it: `2026-01-31T09:30:00.000000Z`."""
-    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def configure(app: Flask) -> None:
@@ -211,6 +67,24 @@ def prepare(app: Flask) -> None:
     else:
         postgres.prepare(engine)
     app.extensions["task_app.database"] = _Pool(engine)
+
+
+def checkpoint() -> None:
+    """Move what was committed from SQLite's write-ahead log into the file, keeping nobody waiting.
+
+    What somebody is still reading past stays for the next time.
+    """
+    engine = db.engine
+    if engine.dialect.name == sqlite.NAME and engine.url.database:
+        offload(_checkpoint, engine.url.database)
+
+
+def _checkpoint(path: str) -> None:
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    except sqlite3.Error as error:
+        log.warning("the write-ahead log stays as it is: %s", error)
 
 
 class _Pool:
@@ -253,12 +127,12 @@ class _Reading:
         with _translated():
             self.session = self.pool.take()
             if not self.begin:
-                return _OneStatement(self.session)
+                return LoneStatement(self.session)
             try:
                 self.session.driver.execute(self.pool.begin_reading)
             except Exception as error:
                 self.session.close()
-                raise _named(self.session, self.pool.begin_reading, error) from error
+                raise named(self.session, self.pool.begin_reading, error) from error
         return Transaction(self.session)
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
@@ -336,7 +210,7 @@ def _begun(pool: _Pool, deadline: float) -> Session:
         except Exception as error:
             if "locked" not in str(error) or time.monotonic() >= deadline:
                 session.close()
-                raise _named(session, pool.begin_writing, error) from error
+                raise named(session, pool.begin_writing, error) from error
         socketio.sleep(RETRY_SECONDS)
 
 

@@ -15,10 +15,10 @@ from sqlalchemy import Row, bindparam, insert, select, update
 
 from task_app import access, jsonio, metrics
 from task_app.access import Actor
-from task_app.database import Prepared, Transaction
 from task_app.extensions import table
 from task_app.models import Event as EventRow
 from task_app.models import EventRoom, LogHead
+from task_app.transactions import Prepared, Transaction
 
 HEAD = 1  # the id of the one row of log_head
 

@@ -10,19 +10,28 @@ import hashlib
 import json
 import logging
 import re
+import threading
+import time
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jwt as pyjwt
 from flask import current_app
-from jwt import PyJWKClient, PyJWKSet
+from jwt import PyJWKClient, PyJWKSet, PyJWKSetError
 
 from task_app.schemas.user import Adoption
 
 log = logging.getLogger(__name__)
 MAX_NAME = 150
 MAX_EXTERNAL_ID = 512
+FETCH_TIMEOUT = 5
+FRESH_SECONDS = 300  # a withdrawn key is good for so long
+# Between two fetches, whoever asks and whether they work: a client may write any key id into a
+# token, and must not make this server ask the issuer for each.  A new key is good after so long.
+PAUSE_SECONDS = 10.0
+# While the issuer cannot be reached, the keys it last published are good for so long.
+KEPT_SECONDS = 3600
 # What a username must not contain; in a name from elsewhere a space stands for it.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _EMAIL = Adoption(only=("email",))
@@ -81,7 +90,7 @@ def _key(header: dict[str, Any]) -> tuple[Any, list[str]]:
 
 def _public_key(where: str, key_id: str) -> Any:
     if where.startswith(("http://", "https://")):
-        return _client(where).get_signing_key(key_id).key
+        return _published(where).key(key_id)
     try:
         changed = Path(where).stat().st_mtime_ns
         return _key_set(where, changed)[key_id].key
@@ -90,9 +99,47 @@ def _public_key(where: str, key_id: str) -> Any:
         raise ValueError("no key for this token") from error
 
 
+class PublishedKeys:
+    """The key set at a URL, fetched by one at a time and no oftener than `PAUSE_SECONDS`."""
+
+    def __init__(self, url: str) -> None:
+        self.client = PyJWKClient(url, cache_jwk_set=False, timeout=FETCH_TIMEOUT)
+        self.keys: dict[str | None, Any] = {}
+        self.tried = self.fetched = float("-inf")
+        self.fetching = threading.Lock()
+
+    def key(self, key_id: str) -> Any:
+        """Raises ValueError when the issuer publishes none of this name."""
+        known = key_id in self.keys
+        stale = time.monotonic() - self.fetched > FRESH_SECONDS
+        # Whose key is known does not wait for another's fetch.
+        if (stale or not known) and self.fetching.acquire(blocking=not known):
+            try:
+                if time.monotonic() - self.tried >= PAUSE_SECONDS:
+                    self._fetch()
+            finally:
+                self.fetching.release()
+        key = self.keys.get(key_id)
+        if key is None:
+            raise ValueError("no key for this token")
+        return key
+
+    def _fetch(self) -> None:
+        try:
+            self.keys = {key.key_id: key.key for key in self.client.get_signing_keys()}
+            self.fetched = time.monotonic()
+        except Exception as error:  # whatever the issuer answers, it must be nobody's 500
+            log.warning("the key set %s cannot be fetched: %s", self.client.uri, error)
+            # A set without a key is an answer: all have been withdrawn.
+            withdrawn = isinstance(error, PyJWKSetError)
+            if withdrawn or time.monotonic() - self.fetched > KEPT_SECONDS:
+                self.keys = {}
+        self.tried = time.monotonic()
+
+
 @lru_cache(maxsize=4)
-def _client(url: str) -> PyJWKClient:
-    return PyJWKClient(url, cache_keys=True, lifespan=300, timeout=5)
+def _published(url: str) -> PublishedKeys:
+    return PublishedKeys(url)
 
 
 @lru_cache(maxsize=4)

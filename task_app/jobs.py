@@ -7,12 +7,14 @@ left to do when another process was first.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any
 
 from flask import Flask
 
-from task_app.access import SYSTEM
+from task_app import database, presence
+from task_app.access import ALL, SYSTEM
 from task_app.commands import execute
 from task_app.errors import AppError
 from task_app.extensions import socketio
@@ -24,6 +26,9 @@ from task_app.realtime.relay import relay
 log = logging.getLogger(__name__)
 
 PAUSE = 0.05  # between two transactions, for others to write
+LEAVE_SECONDS = 1.0  # the most a stop waits to be struck out; a row that stays is soon too old
+_word = threading.Lock()  # the last word of a process is that it leaves
+_leaving = threading.Event()
 
 
 def _remind() -> None:
@@ -37,11 +42,21 @@ def _prune() -> None:
         socketio.sleep(PAUSE)
 
 
+def beat() -> None:
+    """Tell the other processes how many connections this one has."""
+    here = {"clients": len(feeds.connected), "signed_in": len(feeds.rooms.get(ALL, ()))}
+    with _word:
+        if not _leaving.is_set():
+            execute(SYSTEM, "server.beat", {"id": presence.PROCESS, **here})
+
+
 # Seconds between two runs, and what runs.
 JOBS: tuple[tuple[float, Callable[[], Any]], ...] = (
     (0.5, feeds.expire),
     (1.0, relay.catch_up),
+    (1.0, database.checkpoint),
     (5.0, handlers.reap),
+    (presence.BEAT_SECONDS, beat),
     (60.0, _remind),
     (600.0, _prune),
 )
@@ -49,18 +64,41 @@ JOBS: tuple[tuple[float, Callable[[], Any]], ...] = (
 
 def start(app: Flask) -> None:
     """Run every job in the background until the process ends, and listen to other processes."""
+    _leaving.clear()
     hints.start(app)
     for seconds, job in JOBS:
         socketio.start_background_task(_repeat, app, seconds, job)
 
 
+def stop(app: Flask) -> None:
+    """Tell the other processes that this one leaves.  Returns within `LEAVE_SECONDS`."""
+    _leaving.set()
+    told = threading.Event()
+    socketio.start_background_task(_leave, app, told)
+    told.wait(LEAVE_SECONDS)
+
+
+def _leave(app: Flask, told: threading.Event) -> None:
+    try:
+        with app.app_context(), _word:
+            execute(SYSTEM, "server.leave", {"id": presence.PROCESS})
+    except Exception as error:  # the row stays, and is soon too old to count
+        log.warning("the other processes could not be told of the stop: %s", error)
+    told.set()
+
+
 def _repeat(app: Flask, seconds: float, job: Callable[[], Any]) -> None:
     while True:
         socketio.sleep(seconds)
-        try:
-            with app.app_context():
-                job()
-        except AppError as error:
-            log.warning("%s: %s", job.__name__, error.message)
-        except Exception:  # the next run may do better; without a next run nobody would notice
-            log.exception("%s failed", job.__name__)
+        run(app, job)
+
+
+def run(app: Flask, job: Callable[[], Any]) -> None:
+    """Do a job once.  Never raises: the next run may do better, and must come."""
+    try:
+        with app.app_context():
+            job()
+    except AppError as error:
+        log.warning("%s: %s", job.__name__, error.message)
+    except Exception:
+        log.exception("%s failed", job.__name__)

@@ -28,9 +28,7 @@ FANOUT = Histogram(
 LAG = Gauge("task_relay_lag_events", "Events logged but not yet relayed here", registry=REGISTRY)
 SOCKETS = Gauge("task_sockets", "Open connections", registry=REGISTRY)
 PENDING = Gauge(
-    "task_pending_messages",
-    "Messages not yet written to raw WebSockets and streams",
-    registry=REGISTRY,
+    "task_pending_messages", "Messages not yet written to sockets and streams", registry=REGISTRY
 )
 
 

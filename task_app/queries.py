@@ -14,13 +14,11 @@ from sqlalchemy import Row, bindparam, func, or_, select, union
 
 from task_app import access, events
 from task_app.access import Actor
-from task_app.database import Prepared, Transaction
 from task_app.errors import not_found
 from task_app.events import Event
 from task_app.extensions import table
 from task_app.models import (
     EventRoom,
-    IdempotencyKey,
     LogHead,
     Notification,
     RevokedToken,
@@ -29,6 +27,7 @@ from task_app.models import (
 )
 from task_app.models.task import DONE
 from task_app.pages import Order, Page, cut
+from task_app.transactions import Prepared, Transaction
 
 _EVENTS = table(events.EventRow)
 _TASKS = table(Task)
@@ -234,12 +233,3 @@ def user_by_external_id(tx: Transaction, external_id: str) -> Row[Any] | None:
 
 def is_revoked(tx: Transaction, session: str) -> bool:
     return tx.execute(_REVOKED, {"session": session}).one_or_none() is not None
-
-
-def kept_answer(tx: Transaction, actor: Actor, key: str) -> Row[Any] | None:
-    """What the first request with this idempotency key was answered."""
-    return tx.execute(
-        select(table(IdempotencyKey)).where(
-            IdempotencyKey.actor_id == actor.id, IdempotencyKey.key == key
-        )
-    ).one_or_none()

@@ -105,12 +105,14 @@ class StrictRequests:
         return good
 
 
-def _say_goodbye() -> None:
+def _say_goodbye(app: Flask) -> None:
     """End every socket and stream; their clients come back, to whoever serves then."""
+    from task_app import jobs
     from task_app.realtime.feeds import feeds
 
     for subscriber in list(feeds.connected):
         subscriber.end("server_stopping")
+    jobs.stop(app)
 
 
 def _serve_eventlet(app: Flask, listener: Any) -> None:
@@ -134,7 +136,7 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.
     eventlet.hubs.trampoline(signals, read=True)
     log.info("stopping")
-    _say_goodbye()
+    _say_goodbye(app)
     eventlet.sleep(FAREWELL_SECONDS)
     http.stop(GRACE_SECONDS)
 
@@ -186,7 +188,7 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     _announce(app, port)
     os.read(signals, 1)
     log.info("stopping")
-    _say_goodbye()
+    _say_goodbye(app)
     time.sleep(FAREWELL_SECONDS)  # what was sent before the stop is let in
     server.shutdown()
     server.server_close()

@@ -34,12 +34,12 @@ from sqlalchemy import (
 
 from task_app import access
 from task_app.access import Actor
-from task_app.database import Prepared, Transaction
 from task_app.extensions import table
 from task_app.models import Task
 from task_app.models.task import DONE, DUE_KEY, PRIORITIES, PRIORITY_KEY, STATUSES
 from task_app.pages import Order, Page, cut
 from task_app.queries import TASK_COLUMNS, task_dict
+from task_app.transactions import Prepared, Transaction
 
 WINDOW = 10_000
 ESCAPE = "/"

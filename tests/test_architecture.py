@@ -55,7 +55,7 @@ def test_only_config_reads_the_environment() -> None:
 
 def test_only_commands_commit() -> None:
     found = {path for path in users_of(r"\.commit\(") if "migrations" not in path}
-    assert found == {"task_app/commands.py", "task_app/database.py"}  # who does, and how
+    assert found == {"task_app/commands.py", "task_app/transactions.py"}  # who does, and how
 
 
 def test_eventlet_stays_in_its_rooms() -> None:

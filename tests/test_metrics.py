@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def read(server: Server) -> dict[tuple[str, ...], float]:
     return samples(Rest(server.url).get("/metrics").text)
 
 
+def stop_polling(url: str, token: str) -> None:
+    """A Socket.IO client that signs in by long polling and never asks for what came after."""
+    where = {"EIO": "4", "transport": "polling"}
+    rest = Rest(url)
+    where["sid"] = json.loads(rest.get("/socket.io/", params=where).text[1:])["sid"]
+    sign_in = "40" + json.dumps({"token": token})
+    rest.request("POST", "/socket.io/", params=where, data=sign_in)
+    while "ready" not in rest.get("/socket.io/", params=where).text:
+        pass
+
+
 def test_sockets_commands_events(start: Callable[..., Server], listen: Callable) -> None:
     server = start()
     alice = accounts.register(server.url, "Alice")
@@ -40,12 +52,20 @@ def test_sockets_commands_events(start: Callable[..., Server], listen: Callable)
     assert alice.rest.get("/tasks/999").status_code == 404
     found = read(server)
     assert found["task_sockets",] == 1
+    requests = "task_http_request_seconds_count"
+    assert found[requests, "POST", "/tasks", "201"] == 1
+    assert found[requests, "GET", "/tasks/<int:task_id>", "404"] == 1
     assert found["task_commands_total", "task.create", "201"] == 2
     assert found["task_commands_total", "task.create", "400"] == 1
     assert found["task_commands_total", "task.get", "404"] == 1
     assert found["task_events_total", "task_created"] == 2
     assert found["task_fanout_seconds_count",] == 2
     assert found["task_relay_lag_events",] == found["task_pending_messages",] == 0
+    stop_polling(server.url, alice.token)
+    for number in range(1, 4):
+        alice.rest.new_task()
+        assert len(socket.of_tasks()) == number + 2
+        assert read(server)["task_pending_messages",] == number
 
 
 def test_invented_methods_are_one(start: Callable[..., Server]) -> None:

@@ -29,7 +29,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from task_app import database, events, queries, task_lists
+from task_app import database, events, idempotency, presence, queries, task_lists
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.models.user import ADMIN, MEMBER
@@ -48,6 +48,7 @@ GROWING = (
     "notifications",
     "idempotency_keys",
     "revoked_tokens",
+    "processes",
 )
 ALICE = Actor(2, "alice", MEMBER, "session")
 BOSS = Actor(1, "admin", ADMIN, "session")
@@ -199,7 +200,10 @@ READS |= {
     "news, member": reading(queries.news_of, ALICE),
     "news, admin": reading(queries.news_of, BOSS),
     "events after seq": reading(events.since, 60, 20),
-    "kept answer": reading(queries.kept_answer, ALICE, "key"),
+    "replay, member": reading(queries.events_for, ALICE, 0, 50),
+    "replay, admin": reading(queries.events_for, BOSS, 0, 50),
+    "kept answer": reading(idempotency.kept_answer, idempotency.Key(2, "key", "")),
+    "other processes": reading(presence.elsewhere),
     "users": reading(queries.list_users, BOSS, {"limit": 5}),
     "notifications": reading(queries.list_notifications, ALICE, {"limit": 5}),
     "unread notifications": reading(
@@ -213,6 +217,8 @@ WRITES: dict[str, Read] = {
     "mark all read": command(ALICE, "notification.read_all"),
     "prune": command(SYSTEM, "server.prune"),
     "remind": command(SYSTEM, "notification.remind"),
+    "beat": command(SYSTEM, "server.beat", {"id": "new", "clients": 1, "signed_in": 1}),
+    "leave": command(SYSTEM, "server.leave", {"id": "new"}),
 }
 
 
@@ -286,6 +292,7 @@ NEEDED = {
     "ix_users_email": "user by name",
     "ix_revoked_tokens_expires_at": "prune",
     "ix_idempotency_keys_created_at": "prune",
+    "ix_processes_seen_at": "other processes",
 }
 
 

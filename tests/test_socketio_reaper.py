@@ -9,16 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import requests
 import websocket
 
 from tests.support.accounts import Person
 from tests.support.clients import Socket
+from tests.support.polling import Polling
 from tests.support.raw import answer, raw
 from tests.support.server import Server
 
 REAPED_SECONDS = 15
-SEPARATOR = "\x1e"
 
 
 def engine(server: Server) -> websocket.WebSocket:
@@ -50,36 +49,6 @@ def test_who_never_connects_is_closed(server: Server, alice: Person) -> None:
     assert answer(anonymous, '421["list_tasks"]', "431")
     connected.close()
     anonymous.close()
-
-
-class Polling:
-    """Engine.IO by HTTP alone."""
-
-    def __init__(self, server: Server) -> None:
-        self.http = requests.Session()
-        self.http.trust_env = False
-        self.address = f"{server.url}/socket.io/?EIO=4&transport=polling"
-        opened = self.http.get(self.address, timeout=5)
-        self.address += f"&sid={json.loads(opened.text[1:])['sid']}"
-
-    def get(self) -> requests.Response:
-        return self.http.get(self.address, timeout=15)
-
-    def post(self, *packets: str) -> requests.Response:
-        return self.http.post(self.address, data=SEPARATOR.join(packets).encode(), timeout=10)
-
-    def connect(self, person: Person) -> None:
-        assert self.post("40" + json.dumps({"token": person.token})).text == "OK"
-        self.until('42["ready"')
-
-    def until(self, beginning: str, count: int = 1) -> list[str]:
-        """So many packets that begin like this, from as many polls as it takes."""
-        found: list[str] = []
-        while len(found) < count:
-            came = self.get()
-            assert came.status_code == 200, came.text
-            found += [one for one in came.text.split(SEPARATOR) if one.startswith(beginning)]
-        return found
 
 
 @pytest.mark.parametrize("count", [16, 17, 100, 500])

@@ -14,10 +14,10 @@ from flask import Flask
 from task_app import auth, cache, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
-from task_app.database import Transaction
 from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.models.user import ADMIN, MEMBER
+from task_app.transactions import Transaction
 from tests.conftest import sqlite_only
 from tests.support import statements
 from tests.support.accounts import PASSWORD
@@ -32,6 +32,7 @@ ALICE, BOB, CHARLIE = (
 )
 TASK, NOTICE = "task", "notice"  # a case's target: a new task of Alice's, a notice of Bob's
 NAME = {"username": "alice", "password": PASSWORD}
+BEAT = {"id": "another process", "clients": 3, "signed_in": 2}
 THREE = {"operations": [{"op": "create", "data": {"title": "Sow"}}] * 3}
 
 
@@ -111,11 +112,15 @@ CASES = [
         {"email": "charlie@example.org"},
         "BEGIN SELECT SELECT UPDATE UPDATE INSERT COMMIT",
     ),
-    Case("broadcast.send", BOSS, {"type": "news", "data": 1}, "BEGIN LOG COMMIT"),
+    # How many have it in other processes.
+    Case("broadcast.send", BOSS, {"type": "news", "data": 1}, "BEGIN SELECT LOG COMMIT"),
     Case("notification.remind", SYSTEM, {}, "BEGIN SELECT COMMIT"),
     Case("ticket.create", ALICE, {}, "BEGIN INSERT COMMIT"),
-    # Events, then answers, tickets and revocations that are past their time.
-    Case("server.prune", SYSTEM, {}, "BEGIN SELECT SELECT DELETE DELETE DELETE COMMIT"),
+    # Events, then answers, tickets, revocations and processes that are past their time.
+    Case("server.prune", SYSTEM, {}, "BEGIN SELECT SELECT DELETE DELETE DELETE DELETE COMMIT"),
+    Case("server.beat", SYSTEM, {**BEAT, "id": "new"}, "BEGIN UPDATE INSERT COMMIT", name="first"),
+    Case("server.beat", SYSTEM, BEAT, "BEGIN UPDATE COMMIT"),
+    Case("server.leave", SYSTEM, {"id": "nobody"}, "BEGIN DELETE COMMIT"),
 ]
 # Commands an administrator or a person gives a few times a year.
 RARE = {
@@ -137,6 +142,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
         for actor in (ALICE, BOB, CHARLIE):
             account = {"username": actor.username, "password": PASSWORD}
             assert execute(BOSS, "user.create", account).body["user"]["id"] == actor.id
+        execute(SYSTEM, "server.beat", BEAT)
         yield app
 
 
@@ -193,6 +199,13 @@ def test_a_token_is_looked_up_once(app: Flask) -> None:
     with recorded() as second:
         authenticate(token)
     assert (first.verbs, second.verbs) == ("BEGIN SELECT SELECT ROLLBACK", "")
+
+
+def test_health(app: Flask) -> None:
+    """The head of the log; the other processes' connections."""
+    with recorded() as caught:
+        assert app.test_client().get("/health").status_code == 200
+    assert caught.verbs == "BEGIN SELECT SELECT ROLLBACK"
 
 
 def test_create_over_a_socket(app: Flask) -> None:

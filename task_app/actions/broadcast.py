@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import current_app
 
-from task_app import events
+from task_app import events, presence
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.errors import forbidden
+from task_app.transactions import Transaction
 
 
 def broadcast(tx: Transaction, call: Call) -> dict[str, Any]:
@@ -22,4 +22,6 @@ def broadcast(tx: Transaction, call: Call) -> dict[str, Any]:
         raise forbidden("Your role may not broadcast")
     message = {"type": call.data["type"], "data": call.data.get("data")}
     events.record(tx, call.actor, "broadcast", message)
-    return {"success": True, "message": "Broadcast sent"}
+    # Those of this process are counted once it has been sent to them.
+    others = presence.elsewhere(tx).signed_in
+    return {"success": True, "message": "Broadcast sent", "recipients": others}

@@ -11,10 +11,10 @@ from sqlalchemy import insert, or_, select, update
 from task_app import events, queries
 from task_app.access import Actor
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.extensions import table
 from task_app.models import Notification, Task
 from task_app.models.task import DONE
+from task_app.transactions import Transaction
 
 _NOTIFICATIONS = table(Notification)
 _TASKS = table(Task)

@@ -7,13 +7,21 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
-from task_app import events
+from task_app import events, presence
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.extensions import table
-from task_app.models import Event, EventRoom, IdempotencyKey, LogHead, RevokedToken, Ticket
+from task_app.models import (
+    Event,
+    EventRoom,
+    IdempotencyKey,
+    LogHead,
+    Process,
+    RevokedToken,
+    Ticket,
+)
+from task_app.transactions import Transaction
 
 # A retry comes within seconds; a day is for clients that were offline.
 IDEMPOTENCY_DAYS = 1
@@ -38,7 +46,8 @@ def settle_log(tx: Transaction, call: Call) -> dict[str, Any]:
 
 def prune(tx: Transaction, call: Call) -> dict[str, Any]:
     """Delete what is past its time: old events (nobody can resume from before `log_head.floor`
-    then), kept answers, tickets, revocations of tokens that have expired."""
+    then), kept answers, tickets, revocations of tokens that have expired, processes that ended
+    without a word."""
     days = current_app.config["EVENT_RETENTION_DAYS"]
     floor, pruned = tx.execute(select(LogHead.floor)).scalar_one(), 0
     # Only the next so many are looked at, and only the rooms they went to: reading the log
@@ -66,7 +75,23 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
     )
     tx.execute(delete(Ticket).where(Ticket.expires_at < int(time.time())))
     tx.execute(delete(RevokedToken).where(RevokedToken.expires_at < int(time.time())))
+    presence.forget_silent(tx)
     return {"floor": floor, "pruned": pruned}
+
+
+def beat(tx: Transaction, call: Call) -> dict[str, Any]:
+    """Write how many connections a process has: one statement, two the first time."""
+    told = {name: call.data[name] for name in ("clients", "signed_in")} | {"seen_at": tx.now}
+    known = update(Process).where(Process.id == call.data["id"]).values(told)
+    if not tx.execute(known).rowcount:
+        tx.execute(insert(Process).values(id=call.data["id"], **told))
+    return {}
+
+
+def leave(tx: Transaction, call: Call) -> dict[str, Any]:
+    """Strike out a process that stops: its connections have been closed."""
+    tx.execute(delete(Process).where(Process.id == call.data["id"]))
+    return {}
 
 
 def _days_ago(days: int) -> str:

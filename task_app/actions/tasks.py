@@ -11,13 +11,13 @@ from sqlalchemy import bindparam, delete, insert, update
 from task_app import access, events, queries
 from task_app.actions.call import Call
 from task_app.actions.notifications import notify_of_change
-from task_app.database import Prepared, Transaction
 from task_app.errors import AppError, forbidden, invalid
 from task_app.extensions import table
 from task_app.models import Task
 from task_app.models.task import DONE, STATUSES
 from task_app.schemas import load
 from task_app.schemas.task import BulkOperation, NewTask, Nothing, TaskChange
+from task_app.transactions import Prepared, Transaction
 
 _TASKS = table(Task)
 WRITABLE = ("title", "description", "status", "priority", "due_date", "user_id", "assigned_to")

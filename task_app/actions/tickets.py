@@ -11,10 +11,10 @@ from sqlalchemy import delete, insert
 
 from task_app import queries
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.errors import unauthorized
 from task_app.extensions import table
 from task_app.models import Ticket
+from task_app.transactions import Transaction
 
 SECONDS = 30
 _TICKETS = table(Ticket)

@@ -13,12 +13,12 @@ from task_app import access, auth, events, queries
 from task_app.access import Actor
 from task_app.actions import tasks
 from task_app.actions.call import Call
-from task_app.database import Transaction
 from task_app.errors import AppError, invalid, unauthorized
 from task_app.extensions import table
 from task_app.models import Notification, RevokedToken, Task, User
 from task_app.models.user import ADMIN, MEMBER
 from task_app.schemas.user import login_name
+from task_app.transactions import Transaction
 
 _USERS = table(User)
 _TASKS = table(Task)

@@ -7,6 +7,7 @@ from pathlib import Path
 from task_app.models.event import Event, EventRoom, LogHead
 from task_app.models.idempotency import IdempotencyKey
 from task_app.models.notification import Notification
+from task_app.models.process import Process
 from task_app.models.task import Task
 from task_app.models.token import RevokedToken, Ticket
 from task_app.models.user import User
@@ -20,6 +21,7 @@ __all__ = [
     "IdempotencyKey",
     "LogHead",
     "Notification",
+    "Process",
     "RevokedToken",
     "Task",
     "Ticket",

@@ -45,7 +45,12 @@ class Subscriber:
     """One connection.
 
     `actor` is who is signed in on it, None for nobody; `rooms` are those it has joined; `after`
-    is the number of the last event it had by then; `ended` is set once the server has ended it.
+    is the number of the last event it had by then, or has had since it is being brought up to
+    date; `ended` is set once the server has ended it.
+
+    While it is `catching_up` it is in no room, and is given what it lacks from the log.  Whoever
+    does that does it for one `course`; another one has begun as soon as the number is another,
+    and whatever belonged to the old one is void.
     """
 
     wire: Wire
@@ -55,7 +60,12 @@ class Subscriber:
         self.rooms: frozenset[str] = frozenset()
         self.after = 0
         self.ended = False
-        self.catching_up = False  # it fell behind, and is being given the rest from the log
+        self.catching_up = False
+        self.course = 0
+
+    def is_on(self, course: int) -> bool:
+        """Whether it is still being brought up to date by whoever does so for `course`."""
+        return self.catching_up and self.course == course and not self.ended
 
     def send(self, frame: Any) -> bool:
         """Put one encoded event on its way; must neither wait nor raise.  False when no more can
@@ -110,26 +120,61 @@ class Feeds:
             self._dismiss(subscriber)
             self.connected.discard(subscriber)
 
-    def admit(self, subscriber: Subscriber, actor: Actor) -> None:
-        """Note who is signed in; from here on control events reach the connection."""
+    def admit(self, subscriber: Subscriber, actor: Actor) -> int:
+        """Note who is signed in; from here on control events reach the connection.  It leaves the
+        rooms it was in, which may have been another's or another role's, and is to be brought up
+        to date: returns its new course."""
         with self.lock:
-            before = subscriber.actor
-            if before is not None and (before.id, before.role) != (actor.id, actor.role):
-                self._leave(subscriber)  # its rooms were another's, or another role's
-            self._dismiss(subscriber)
-            subscriber.actor = actor
+            self._identify(subscriber, actor)
+            return self.set_out(subscriber, 0)
+
+    def renew(self, subscriber: Subscriber, actor: Actor) -> bool:
+        """Note another token of whoever is signed in; the feed goes on as it is.  False when it
+        is another person, or one in another role, or has no feed."""
+        with self.lock:
+            known = subscriber.actor
+            if known is None or (known.id, known.role) != (actor.id, actor.role):
+                return False
+            if not subscriber.rooms and not subscriber.catching_up:
+                return False
+            self._identify(subscriber, actor)
+            return True
+
+    def _identify(self, subscriber: Subscriber, actor: Actor) -> None:
+        self._dismiss(subscriber)
+        subscriber.actor = actor
+        if not subscriber.ended:
             self.of_user[actor.id].add(subscriber)
 
-    def join(self, subscriber: Subscriber, after: int) -> None:
-        """Let the subscriber have what its actor may see from the event after `after` on."""
+    def set_out(self, subscriber: Subscriber, after: int) -> int:
+        """Take the subscriber, which has had the events up to `after`, out of its rooms until it
+        is up to date.  Returns the number of its new course."""
         with self.lock:
             self._leave(subscriber)
-            if subscriber.actor is None or subscriber.ended:
-                return
             subscriber.after = after
-            subscriber.rooms = access.rooms_of(subscriber.actor)
-            for room in subscriber.rooms:
-                self.rooms[room].add(subscriber)
+            subscriber.course += 1
+            subscriber.catching_up = True
+            return subscriber.course
+
+    def arrive(self, subscriber: Subscriber, course: int, after: int) -> bool:
+        """Let a subscriber that is up to date join.  False when it is not on this course."""
+        with self.lock:
+            if not subscriber.is_on(course):
+                return False
+            self._join(subscriber, after)
+            return True
+
+    def _join(self, subscriber: Subscriber, after: int) -> None:
+        """Let the subscriber have what its actor may see from the event after `after` on."""
+        self._leave(subscriber)
+        if subscriber.actor is None or subscriber.ended:
+            return
+        subscriber.course += 1
+        subscriber.catching_up = False
+        subscriber.after = after
+        subscriber.rooms = access.rooms_of(subscriber.actor)
+        for room in subscriber.rooms:
+            self.rooms[room].add(subscriber)
 
     def _leave(self, subscriber: Subscriber) -> None:
         for room in subscriber.rooms:
@@ -159,13 +204,12 @@ class Feeds:
         elif event.data["ended"]:
             subscriber.end("account_changed")
         elif event.data["role"] != actor.role:
-            # What is visible changes as a whole: the client must read its list again.
+            # What is visible changes as a whole: the client must read its list again, and has
+            # everything after that, whether it was up to date or not.
             subscriber.actor = replace(actor, role=event.data["role"])
-            if subscriber.rooms:
-                self.join(subscriber, event.seq)
-            subscriber.notice(
-                "resync", {"reason": "sight_changed", "seq": event.seq, "epoch": epoch}
-            )
+            self._join(subscriber, max(event.seq, subscriber.after))
+            told = {"reason": "sight_changed", "seq": subscriber.after, "epoch": epoch}
+            subscriber.notice("resync", told)
 
     def deliver(self, event: Event, epoch: str) -> int:
         """Give the event to everyone in its rooms who has not had it; returns to how many.
@@ -195,7 +239,6 @@ class Feeds:
             frame = frames[subscriber.wire] = subscriber.wire.encode(event, epoch)
         if not subscriber.send(frame):
             # It gets the rest from the log once it has read what waits for it.
-            self._leave(subscriber)
             self.when_full(subscriber, event.seq - 1)
 
     def _audience(self, rooms: Iterable[str]) -> set[Subscriber]:

@@ -11,7 +11,7 @@ MAX_MESSAGES = 256
 MAX_BYTES = 1 << 20
 # A client that has reached the bound is closed ten seconds later at most: so long it may take to
 # read, and so long its last messages, the close frame among them, may take to get out.
-DRAIN_SECONDS = 8
+DRAIN_SECONDS = 6
 FAREWELL_SECONDS = 1
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 from flask import Flask
@@ -24,15 +25,18 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 BREATH = 50
+REMEMBERED = 1_000
 
 
 class Relay:
-    """`last_seq` is the number of the last event that was handed to the feeds."""
+    """`last_seq` is the number of the last event that was handed to the feeds; `reached` is how
+    many connections here were given each of the last ones."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.last_seq = 0
         self.epoch = ""
+        self.reached: OrderedDict[int, int] = OrderedDict()
         # Tells other processes up to where there is something to read (`hints.py`); must neither
         # wait nor raise.
         self.announce: Callable[[int], None] = lambda seq: None
@@ -51,31 +55,33 @@ class Relay:
         self.announce(committed[-1].seq)
         with self.lock:
             if committed[0].seq == self.last_seq + 1:
-                return self._deliver_all(committed)
-            return self.catch_up() if committed[-1].seq > self.last_seq else 0
+                self._deliver_all(committed)
+            elif committed[-1].seq > self.last_seq:
+                self.catch_up()
+            # Not what was delivered just now: that may be others' events too, and the poll may
+            # have been here first.
+            return sum(self.reached.get(event.seq, 0) for event in committed)
 
-    def catch_up(self) -> int:
+    def catch_up(self) -> None:
         """Deliver what the log holds past `last_seq`."""
-        reached = 0
         try:
             while True:
                 with self.lock:
                     with database.reading() as tx:
                         batch = events.since(tx, self.last_seq, BATCH)
-                    reached += self._deliver_all(batch)
+                    self._deliver_all(batch)
                 if len(batch) < BATCH:
-                    return reached
+                    return
         except (AppError, SQLAlchemyError, database.Busy):
             log.warning("the event log cannot be read at the moment")
-            return reached
 
-    def _deliver_all(self, batch: list[Event]) -> int:
-        reached = 0
+    def _deliver_all(self, batch: list[Event]) -> None:
         for number, event in enumerate(batch, 1):
-            reached += self._deliver(event)
+            self.reached[event.seq] = self._deliver(event)
+            if len(self.reached) > REMEMBERED:
+                self.reached.popitem(last=False)
             if number % BREATH == 0:
                 socketio.sleep(0)  # a long batch must not keep the hub from everybody else
-        return reached
 
     def _deliver(self, event: Event) -> int:
         self.last_seq = event.seq

@@ -19,13 +19,13 @@ from flask import current_app
 
 from task_app import auth, database, events, queries
 from task_app.access import Actor
-from task_app.database import Transaction
 from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.relay import relay
 from task_app.schemas.fields import MAX_SEQ
+from task_app.transactions import Transaction
 
 log = logging.getLogger(__name__)
 
@@ -59,20 +59,29 @@ def start(subscriber: Subscriber, actor: Actor, where: Position) -> dict[str, An
     Sends `resync` first when the log does not lead from there to now, and `ready` at the end,
     which is also returned: `seq`, `epoch`, `replayed`, `user_id`.
     """
-    feeds.admit(subscriber, actor)
-    # From here on control events reach the connection; one that came just before is looked for.
-    if not auth.still_holds(actor):
-        subscriber.end("unauthorized")
-        raise unauthorized()
+    course = feeds.admit(subscriber, actor)
+    _check(subscriber, actor)
     replayed = 0
     if where.seq is not None:
         with database.reading() as tx:
             broken = _broken(tx, actor, where)
         if broken:
-            _resync(subscriber, broken)
+            _resync(subscriber, course, broken)
         else:
-            replayed = _chase(subscriber, actor, where.seq)
-    return _join(subscriber, replayed)
+            replayed = _chase(subscriber, course, actor, where.seq)
+    if not subscriber.ended:
+        subscriber.wait_for_room()  # what was replayed may have filled it
+    with relay.lock:
+        feeds.arrive(subscriber, course, relay.last_seq)
+        return _ready(subscriber, replayed)
+
+
+def _check(subscriber: Subscriber, actor: Actor) -> None:
+    """End the connection, and raise 401, if the actor's token was ended just before control
+    events began to reach the connection."""
+    if not auth.still_holds(actor):
+        subscriber.end("unauthorized")
+        raise unauthorized()
 
 
 def _broken(tx: Transaction, actor: Actor, where: Position) -> str | None:
@@ -90,54 +99,61 @@ def _broken(tx: Transaction, actor: Actor, where: Position) -> str | None:
     return None
 
 
-def _chase(subscriber: Subscriber, actor: Actor, reached: int) -> int:
+def _chase(subscriber: Subscriber, course: int, actor: Actor, reached: int) -> int:
     """Replay until level with the relay, and join.  Returns how many events were replayed."""
     replayed = 0
-    while not subscriber.ended:
-        now = subscriber.actor
-        if now is None or (now.id, now.role) != (actor.id, actor.role):
-            # The role changed on the way; `feeds.obey` has told the client to resync.
-            with relay.lock:  # or an event delivered in between would be nobody's
-                feeds.join(subscriber, relay.last_seq)
-            break
+    while subscriber.is_on(course):
         with database.reading() as tx:
             log = events.log_state(tx)
             piece = queries.events_for(tx, actor, reached, PIECE)
         if reached < log.floor:
-            _resync(subscriber, "too_old")  # it was pruned while we read
+            _resync(subscriber, course, "too_old")  # it was pruned while we read
             break
         for event in piece:
-            if not _give(subscriber, event):
+            if not _give(subscriber, course, event):
                 return replayed
-        replayed += len(piece)
+            replayed += 1
         reached = piece[-1].seq if len(piece) == PIECE else max(log.seq, reached)
-        with relay.lock:
-            if len(piece) < PIECE and relay.last_seq <= reached and subscriber.actor == now:
-                feeds.join(subscriber, reached)
-                break
+        if len(piece) < PIECE and _join_if_level(subscriber, course, reached):
+            break
         socketio.sleep(0)
         if not subscriber.wait_for_room():
             break
     return replayed
 
 
-def _give(subscriber: Subscriber, event: Event) -> bool:
-    """Send one event of a replay, waiting for room.  False when the connection has ended."""
+def _join_if_level(subscriber: Subscriber, course: int, reached: int) -> bool:
+    with relay.lock:
+        return relay.last_seq <= reached and feeds.arrive(subscriber, course, reached)
+
+
+def _give(subscriber: Subscriber, course: int, event: Event) -> bool:
+    """Send one event of a replay, waiting for room.  False when the connection has ended, or who
+    is signed in on it has another role, or is another, by now."""
     try:
         frame = subscriber.wire.encode(event, relay.epoch)
     except Exception:  # as in the live feed: one bad event must not keep the next from anybody
         log.exception("event %s could not be encoded", event.seq)
         return True
-    while not subscriber.send(frame):
+    while True:
+        with feeds.lock:  # a control event is obeyed before or after, and nothing given after it
+            if not subscriber.is_on(course):
+                return False
+            if subscriber.send(frame):
+                subscriber.after = event.seq
+                return True
         if not subscriber.wait_for_room():
             return False
         socketio.sleep(0)
-    return True
 
 
-def _resync(subscriber: Subscriber, reason: str) -> None:
-    told = {"reason": reason, "seq": relay.last_seq, "epoch": relay.epoch}
-    subscriber.notice("resync", told)
+def _resync(subscriber: Subscriber, course: int, reason: str) -> None:
+    """Tell the client to read its list again.  It joins first: whatever happens after its list
+    was read, it is given."""
+    with relay.lock:
+        told = {"reason": reason, "seq": relay.last_seq, "epoch": relay.epoch}
+        if feeds.arrive(subscriber, course, relay.last_seq):
+            subscriber.notice("resync", told)
 
 
 def catch_up(subscriber: Subscriber, after: int) -> None:
@@ -147,17 +163,14 @@ def catch_up(subscriber: Subscriber, after: int) -> None:
     is slow, and is ended.
     """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
+    actor = subscriber.actor
+    course = feeds.set_out(subscriber, after)
 
     def work() -> None:
         with app.app_context(), or_end(subscriber):
-            if subscriber.wait_for_room() and subscriber.actor is not None:
-                _chase(subscriber, subscriber.actor, after)
-            with relay.lock:
-                subscriber.catching_up = False
-                if not subscriber.rooms:
-                    feeds.join(subscriber, relay.last_seq)
+            if subscriber.wait_for_room() and actor is not None:
+                _chase(subscriber, course, actor, after)
 
-    subscriber.catching_up = True
     socketio.start_background_task(work)
 
 
@@ -178,14 +191,13 @@ def or_end(subscriber: Subscriber) -> Iterator[None]:
         subscriber.end("server_stopping")
 
 
-def _join(subscriber: Subscriber, replayed: int) -> dict[str, Any]:
-    if not subscriber.ended:
-        subscriber.wait_for_room()  # what was replayed may have filled it
-    with relay.lock:
-        if not subscriber.rooms and not subscriber.ended and not subscriber.catching_up:
-            feeds.join(subscriber, relay.last_seq)
+def _ready(subscriber: Subscriber, replayed: int) -> dict[str, Any]:
+    """Tell the client how far it is."""
+    with relay.lock, feeds.lock:
+        behind = subscriber.catching_up
         ready = {
-            "seq": max(subscriber.after, relay.last_seq),
+            # What it has not been given yet, it must not believe to have.
+            "seq": subscriber.after if behind else max(subscriber.after, relay.last_seq),
             "epoch": relay.epoch,
             "replayed": replayed,
             "user_id": subscriber.actor.id if subscriber.actor else None,
@@ -197,9 +209,8 @@ def _join(subscriber: Subscriber, replayed: int) -> dict[str, Any]:
 def renew(subscriber: Subscriber, actor: Actor, where: Position) -> dict[str, Any]:
     """A new token on a live connection: the same person goes on as they are, another person (or
     one in another role) starts anew."""
-    known = subscriber.actor
-    live = bool(subscriber.rooms) or subscriber.catching_up
-    if known is None or not live or (known.id, known.role) != (actor.id, actor.role):
+    if not feeds.renew(subscriber, actor):
         return start(subscriber, actor, where)
-    feeds.admit(subscriber, actor)
-    return _join(subscriber, 0)
+    _check(subscriber, actor)
+    subscriber.wait_for_room()
+    return _ready(subscriber, 0)

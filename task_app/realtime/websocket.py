@@ -114,6 +114,13 @@ class RawConnection(Subscriber):
             socketio.sleep(CLOSE_SECONDS)  # for its answer
         self.websocket.abort()
 
+    def finish(self) -> None:
+        """The client ended it, or broke the protocol: what it asked before is answered first."""
+        if self.websocket.ending and not self.websocket.closed:
+            feeds.disconnect(self)
+            self.outbox.wait_until_written(FAREWELL_SECONDS)
+            self.websocket.close()
+
     def write(self) -> None:
         """Write what waits until the connection ends."""
         try:
@@ -173,6 +180,7 @@ class Gateway:
                 replay.start(connection, actor, where)
             if not connection.ended:
                 self._converse(connection)
+            connection.finish()
         except AppError as error:
             connection.tell({"type": "error", "status": error.status, **error.to_dict()})
             connection.end("unauthorized")
@@ -188,7 +196,7 @@ class Gateway:
             text = connection.websocket.receive(AUTH_SECONDS)
         except TimeoutError:
             text = None
-        if connection.websocket.closed:
+        if connection.websocket.closed or connection.websocket.ending:
             connection.ended = True
             return
         message = _parse(text)
@@ -200,21 +208,22 @@ class Gateway:
 
     def _converse(self, connection: RawConnection) -> None:
         """Serve the client until it, or the server, ends the connection."""
-        patience = self.app.config["WS_TIMEOUT_SECONDS"]
-        pinged = False
+        # Half of the time for silence, half for the answer to a ping, which need not be a message.
+        patience = self.app.config["WS_TIMEOUT_SECONDS"] / 2
+        pinged_at: float | None = None
         while not connection.ended:
             try:
-                text = connection.websocket.receive(patience * (0.6 if pinged else 0.4))
+                text = connection.websocket.receive(patience)
             except TimeoutError:
-                if pinged:
+                if pinged_at is not None and connection.websocket.heard_at < pinged_at:
                     connection.websocket.close(GOING_AWAY, "timeout")
                     return
+                pinged_at = time.monotonic()
                 connection.websocket.ping()
-                pinged = True
                 continue
             if text is None:
                 return
-            pinged = False
+            pinged_at = None
             _respond(connection, text)
             # Messages that came in one segment must not keep the hub from the others.
             socketio.sleep(0)
@@ -234,7 +243,7 @@ def _respond(connection: RawConnection, text: str | bytes) -> None:
             if connection.pings.take():
                 connection.reply({"type": "pong"})
             else:
-                connection.websocket.close(POLICY, "too many pings")
+                connection.websocket.fail(POLICY, "too many pings")
             return
         if kind in ("auth", "authenticate"):
             sign_in(connection, message)

@@ -99,6 +99,8 @@ class WebSocket:
         self.lock = threading.Lock()
         self.closed = False
         self.close_code: int | None = None
+        self.ending: tuple[int, str] | None = None  # the client ended it; what `close` will say
+        self.heard_at = 0.0  # when the last bytes came, by `time.monotonic`
         self.allowance = Allowance(BURST, RATE)
         self.parts: list[str | bytes | bytearray] = []
         self.size = 0
@@ -126,22 +128,25 @@ class WebSocket:
         self._send(Ping(payload=b""))
 
     def receive(self, timeout: float | None) -> str | bytes | None:
-        """The next message; None when the connection has ended.
+        """The next message; None when the connection has ended or must end: the client closed
+        it, broke the protocol or went too far (`ending`).  Whoever reads then has what the client
+        asked before answered, and calls `close`.
 
         Raises `TimeoutError` when nothing at all, not even a pong, came for `timeout` seconds.
         """
         self.socket.settimeout(timeout)
-        while not self.closed:
+        while not self.closed and self.ending is None:
             for event in self.incoming:
                 message = self._take(event)
                 if message is not None:
                     return message
-                if self.closed:
+                if self.closed or self.ending is not None:
                     return None
             data = self._read()
             if not data:
                 self.closed = True
                 return None
+            self.heard_at = time.monotonic()
             self.frames.receive_data(data)
             self.incoming = self.frames.events()
         return None
@@ -166,7 +171,7 @@ class WebSocket:
                 self.parts.append(event.data)
             self.size += len(event.data)
             if self.size > self.max_message:
-                self.close(TOO_BIG, f"a message is at most {self.max_message} bytes")
+                self.fail(TOO_BIG, f"a message is at most {self.max_message} bytes")
             elif event.message_finished:
                 return self._whole(event)
         elif isinstance(event, Ping | Pong):
@@ -175,7 +180,7 @@ class WebSocket:
         elif isinstance(event, CloseConnection):
             self.close_code = event.code
             # After a fault of the client's, wsproto makes the event itself, with the right code.
-            self.close(event.code if event.code != 1005 else NORMAL, event.reason or "")
+            self.fail(event.code if event.code != 1005 else NORMAL, event.reason or "")
         return None
 
     def _whole(self, event: TextMessage | BytesMessage) -> str | bytes | None:
@@ -183,23 +188,29 @@ class WebSocket:
         if isinstance(event, TextMessage):
             text = "".join(parts)  # type: ignore[arg-type]
             if len(text) * 4 > self.max_message and len(text.encode()) > self.max_message:
-                self.close(TOO_BIG, f"a message is at most {self.max_message} bytes")
+                self.fail(TOO_BIG, f"a message is at most {self.max_message} bytes")
                 return None
             return text
         return b"".join(parts)  # type: ignore[arg-type]
 
     def _within_rate(self) -> bool:
-        """Whether the client keeps to the rate; closes the connection when it does not."""
+        """Whether the client keeps to the rate; ends the connection when it does not."""
         kept = self.allowance.take()
         if not kept:
-            self.close(POLICY, "too many messages")
+            self.fail(POLICY, "too many messages")
         return kept
+
+    def fail(self, code: int, reason: str) -> None:
+        """Take nothing more from the client: the connection ends by its doing.  Its close frame
+        waits for `close`, because nothing may follow it, not even an answer."""
+        self.ending = self.ending or (code, reason)
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         """End the connection with a close frame, once; never raises."""
         if self.closed:
             return
         self.closed = True
+        code, reason = self.ending or (code, reason)
         self.close_code = self.close_code or code
         try:
             self.socket.settimeout(CLOSE_SECONDS)
@@ -314,9 +325,14 @@ class EngineIOWebSocket:
         if self.connection is None:
             return None
         try:
-            return self.connection.receive(self.patience)
+            message = self.connection.receive(self.patience)
         except TimeoutError:
             return None
+        if isinstance(message, str) and not "0" <= message[:1] <= "9":
+            # No packet: raised over, it would end the connection before its last answers are out.
+            self.connection.fail(NORMAL, "")
+            return None
+        return message  # after None, Engine.IO's writer writes what waits, then closes
 
     def send(self, message: str | bytes) -> None:
         if self.connection is not None:

@@ -151,11 +151,19 @@ def _answer(result: Result) -> Response:
     if result.replayed:
         headers["Idempotent-Replayed"] = "true"
     body = dialect.body(result.shape, result.body)
-    if any(event.type == "broadcast" for event in result.events):
-        body = {**body, "recipients": result.reached}
+    if isinstance(body, dict) and "recipients" in body:
+        body = _with_recipients(body, result)
     if isinstance(body, dict) and "access_token" in body:
         headers["Cache-Control"] = "no-store"
     return json_response(body, result.status, headers)
+
+
+def _with_recipients(body: dict[str, Any], result: Result) -> dict[str, Any]:
+    """The answer to a broadcast, which holds how many have it elsewhere, with those here; a
+    repeated answer reached nobody anew."""
+    if result.replayed:
+        return {name: value for name, value in body.items() if name != "recipients"}
+    return {**body, "recipients": body["recipients"] + result.reached}
 
 
 def _known() -> list[str]:

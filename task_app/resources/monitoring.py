@@ -11,8 +11,9 @@ from flask import Flask, Response, current_app, request
 from flask_restful import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from task_app import auth, database, events, metrics
+from task_app import auth, database, events, metrics, presence
 from task_app.errors import AppError, unauthorized
+from task_app.extensions import socketio
 from task_app.realtime.feeds import feeds
 from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
@@ -22,16 +23,21 @@ METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"}
 
 
 def state() -> dict[str, Any]:
-    """How the server is: `status` is `ok` or `degraded`."""
+    """How the server is: `status` is `ok` or `degraded`.
+
+    `connectedClients` are those of all processes, or of this one alone while the database, by
+    which it knows of the others, is unavailable.
+    """
+    working, clients = True, len(feeds.connected)
     try:
         with database.reading() as tx:
             events.head(tx)
-        working = True
+            clients += presence.elsewhere(tx).clients
     except (AppError, database.Busy):
         working = False
     return {
         "status": "ok" if working else "degraded",
-        "connectedClients": len(feeds.connected),
+        "connectedClients": clients,
         "database": "ok" if working else "unavailable",
         "redis": hints.state,  # nothing depends on it: the server is ok without
         "seq": relay.last_seq,
@@ -82,7 +88,10 @@ def _lag() -> float:
 def _pending() -> int:
     with feeds.lock:
         outboxes = [getattr(subscriber, "outbox", None) for subscriber in feeds.connected]
-    return sum(len(outbox.waiting) for outbox in outboxes if outbox is not None)
+    pending = sum(len(outbox.waiting) for outbox in outboxes if outbox is not None)
+    # What waits for a Socket.IO client is in a queue of python-engineio's.
+    clients = list(socketio.server.eio.sockets.values())
+    return pending + sum(client.queue.qsize() for client in clients)
 
 
 def _check_may_read_metrics() -> None:

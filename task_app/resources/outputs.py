@@ -125,8 +125,18 @@ ERROR: dict[str, Json] = {
 }
 _HEALTH: Json = {
     "type": "object",
-    "properties": {"status": {"enum": ["ok", "degraded"]}, "connectedClients": COUNT},
-    "required": ["status", "connectedClients"],
+    "properties": {
+        "status": {"enum": ["ok", "degraded"]},
+        "connectedClients": {
+            **COUNT,
+            "description": "Open connections of all processes on this database; the others' as "
+            "they were a few seconds ago.",
+        },
+        "database": {"enum": ["ok", "unavailable"]},
+        "seq": {**COUNT, "description": "The last event this process has sent out."},
+        "epoch": TEXT,
+    },
+    "required": ["status", "connectedClients", "database", "seq", "epoch"],
 }
 
 # The bodies that are the same in every dialect, by the name of their schema.
@@ -141,7 +151,12 @@ COMMON: Mapping[str, Json] = {
     "AllRead": object_of({"message": TEXT, "read": COUNT}),
     # An answer that is repeated for an idempotency key reached nobody anew.
     "BroadcastSent": object_of(
-        {"success": FLAG, "message": TEXT, "recipients": COUNT}, optional=("recipients",)
+        {
+            "success": FLAG,
+            "message": TEXT,
+            "recipients": {**COUNT, "description": "Connections it was sent to, in all processes."},
+        },
+        optional=("recipients",),
     ),
     "Ticket": object_of({"ticket": TEXT, "expires_in": COUNT}),
     "Error": object_of(ERROR, optional=("errors", "index")),

@@ -8,7 +8,7 @@ from flask import request
 
 from task_app import auth
 from task_app.resources.base import CommandResource, by_method, json_body, optional_json_body
-from task_app.resources.limits import LOGIN, PASSWORD, REGISTRATION, limited
+from task_app.resources.limits import LOGIN, PASSWORD, REGISTRATION, limited, within_tries
 
 
 class RegisterResource(CommandResource):
@@ -24,7 +24,7 @@ class LoginResource(CommandResource):
     method_decorators = [limited(LOGIN)]  # noqa: RUF012
 
     def post(self) -> Any:
-        return self.run(json_body(), anonymous=True)
+        return self.run(within_tries(json_body()), anonymous=True)
 
 
 class RefreshResource(CommandResource):

@@ -110,11 +110,20 @@ class Credentials(Input):
 
     @validates_schema
     def check_login(self, data: Mapping[str, Any], **_: Any) -> None:
-        given = login_name(data)
-        if not isinstance(given, str) or not 1 <= len(given) <= 254 or "\x00" in given:
+        if not is_name(login_name(data)):
             raise ValidationError("Give the username or the e-mail address.", "username")
 
 
 def login_name(data: Mapping[str, Any]) -> Any:
     """The name somebody signs in with, whichever key it came under."""
     return data.get("username") or data.get("email") or data.get("login")
+
+
+def is_name(given: Any) -> bool:
+    """Whether an account could have this name or address."""
+    return isinstance(given, str) and 1 <= len(given) <= 254 and "\x00" not in given
+
+
+def for_nobody(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The same try to sign in, under a name that no account can have."""
+    return {**{k: v for k, v in data.items() if k not in ("email", "login")}, "username": "\x01"}

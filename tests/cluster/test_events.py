@@ -110,5 +110,5 @@ def test_rolling_restart(cluster: Installed) -> None:
     check(cluster, session, reader)
     reader.close()
     print(f"{sum(load.statuses.values())} writes, slowest stop {slowest:.2f} s")
-    assert set(load.statuses) == {201}
+    assert set(load.statuses) == {201}, cluster.gateway.log
     assert slowest <= EXIT_SECONDS

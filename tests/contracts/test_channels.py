@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -132,6 +133,14 @@ def test_roles_are_admin_and_user(admin: Person, people: tuple[Person, ...]) -> 
     answer = admin.rest.put(path, {"role": "user"})
     assert (answer.status_code, answer.json()["role"]) == (200, "member")
     assert answer.json().keys() == USER_KEYS
+
+
+def test_console_log(start: Callable[..., Server]) -> None:
+    """`{levelname} {asctime} {module} {message}`."""
+    server = start()
+    assert server.stop() == 0
+    line = r"INFO \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} server stopping"
+    assert re.search(f"^{line}$", server.log, re.M), server.log
 
 
 def test_notifications(people: tuple[Person, ...]) -> None:

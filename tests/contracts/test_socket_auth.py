@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +14,7 @@ from websockets.sync.client import connect as open_websocket
 from tests.support import accounts, databases
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import Server
-from tests.support.websockets_client import CHANNELS, FIBER, GIN, Client
-
-PATHS = pytest.mark.parametrize("path", [FIBER, GIN, CHANNELS])
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Any]:
-    opened: list[Client] = []
-
-    def connect(path: str, person: Person | None = None) -> Client:
-        opened.append(Client(server, path, person))
-        return opened[-1]
-
-    yield connect
-    for one in opened:
-        one.ws.close()
+from tests.support.websockets_client import FIBER, PATHS, Client
 
 
 @PATHS

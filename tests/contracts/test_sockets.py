@@ -3,29 +3,12 @@ written out as their documents have them, read by the library `websockets`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.accounts import Person
-from tests.support.server import Server
-from tests.support.websockets_client import CHANNELS, FIBER, GIN, Client
-
-PATHS = pytest.mark.parametrize("path", [FIBER, GIN, CHANNELS])
-
-
-@pytest.fixture
-def client(server: Server) -> Iterator[Any]:
-    opened: list[Client] = []
-
-    def connect(path: str, person: Person | None = None) -> Client:
-        opened.append(Client(server, path, person))
-        return opened[-1]
-
-    yield connect
-    for one in opened:
-        one.ws.close()
+from tests.support.websockets_client import CHANNELS, FIBER, GIN, PATHS
 
 
 def test_fiber(client: Any, alice: Person) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,6 +31,11 @@ class Issuer:
         ]
         return json.dumps({"keys": keys})
 
+    def key_set_of(self, *names: str) -> str:
+        """The same, with these keys alone; a name it has none of is that of a copy of `ed`."""
+        ed = OKPAlgorithm.to_jwk(self.ed.public_key(), as_dict=True)
+        return json.dumps({"keys": [ed | {"kid": name} for name in names]})
+
     def public_pem(self) -> bytes:
         return self.rsa.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -48,8 +53,8 @@ def sign(key: Any, algorithm: str, kid: str | None = None, **claims: Any) -> str
 
 
 @contextmanager
-def published(text: str) -> Iterator[tuple[str, list[str]]]:
-    """Serve `text` on a free port: its URL, and the paths that were asked for."""
+def published(text: str | Callable[[], str]) -> Iterator[tuple[str, list[str]]]:
+    """Serve `text`, or what it returns, on a free port: its URL, and the paths asked for."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,7 +63,7 @@ def published(text: str) -> Iterator[tuple[str, list[str]]]:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
-            self.wfile.write(text.encode())
+            self.wfile.write((text if isinstance(text, str) else text()).encode())
 
         def log_message(self, *_: Any) -> None:
             """Not on the terminal."""

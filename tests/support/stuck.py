@@ -1,25 +1,35 @@
-"""Clients that stop reading: their kernel takes little, and they take nothing from it."""
+"""Clients that stop reading, or read a byte a second and say that they are alive; their kernel
+takes little."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import socket
+import threading
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 
 from tests.support.accounts import Person
-from tests.support.frames import CLOSE, TEXT, Bytes, frame, signed_in
+from tests.support.frames import CLOSE, PONG, TEXT, Bytes, frame, signed_in
 from tests.support.server import Server
 
 RECEIVE_BUFFER = 4096
 SEQ = re.compile(rb'"seq":(\d+),"epoch"')
 
 
-class Stuck:
-    """One client.  After `ready` it reads nothing until it is asked for its `rest`."""
+# Pings stand behind what was not read; that they are answered all the same is the worst case.
+PONGS = {"fiber": frame(PONG), "socketio": frame(TEXT, b"3"), "sse": b""}
 
-    def __init__(self, server: Server, transport: str, person: Person) -> None:
+
+class Stuck:
+    """One client.  After `ready` it reads nothing, or a byte a second, until it is asked for its
+    `rest`."""
+
+    def __init__(
+        self, server: Server, transport: str, person: Person, *, trickling: bool = False
+    ) -> None:
         self.transport = transport
         if transport == "sse":
             self.socket = _open_stream(server, person)
@@ -28,6 +38,7 @@ class Stuck:
             while not self.response.readline().startswith(b"event: ready"):
                 pass
             self.response.readline()  # its data
+            self.response.readline()  # the end of it; the end of the chunk is still to be read
         elif transport == "socketio":
             path = "/socket.io/?EIO=4&transport=websocket"
             self.ws = Bytes(server, path, receive_buffer=RECEIVE_BUFFER)
@@ -38,9 +49,12 @@ class Stuck:
         else:
             self.ws = signed_in(server, person.token, receive_buffer=RECEIVE_BUFFER)
             self.socket = self.ws.socket
+        self.trickle = Trickle(self) if trickling else None
 
     def rest(self) -> list[int]:
         """The seq of every event that had been sent, whole, before the end."""
+        if self.trickle is not None:
+            self._read_on(self.trickle.finish())
         return [int(found[1]) for piece in self._pieces() if (found := SEQ.search(piece))]
 
     def _pieces(self) -> Iterator[bytes]:
@@ -55,8 +69,57 @@ class Stuck:
         except (OSError, HTTPException, AssertionError):
             return  # cut in the middle of one
 
+    def _read_on(self, before: bytes) -> None:
+        """Read what came byte by byte, then the rest."""
+        stream = io.BufferedReader(_Chain(before, self.socket))
+        if self.transport == "sse":
+            self.response.fp = stream
+        else:
+            self.ws.stream = stream
+
     def close(self) -> None:
         self.socket.close()
+
+
+class Trickle(threading.Thread):
+    """Reads a byte a second for a client, and says that it is alive."""
+
+    def __init__(self, client: Stuck) -> None:
+        super().__init__(daemon=True)
+        self.socket, self.pong = client.socket, PONGS[client.transport]
+        self.read = bytearray(client.response.fp.peek(1) if client.transport == "sse" else b"")
+        self.stop = threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        try:
+            while not self.stop.wait(1) and (byte := self.socket.recv(1)):
+                self.read += byte
+                self.socket.sendall(self.pong)
+        except OSError:
+            pass  # the server has ended it
+
+    def finish(self) -> bytes:
+        self.stop.set()
+        self.join()
+        return bytes(self.read)
+
+
+class _Chain(io.RawIOBase):
+    """Some bytes, then those of a socket."""
+
+    def __init__(self, before: bytes, connection: socket.socket) -> None:
+        self.before, self.connection = before, connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if not self.before:
+            return self.connection.recv_into(buffer)
+        piece, self.before = self.before[: len(buffer)], self.before[len(buffer) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
 
 
 def _open_stream(server: Server, person: Person) -> socket.socket:

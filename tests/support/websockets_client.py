@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as open_websocket
@@ -13,6 +14,7 @@ from tests.support.accounts import Person
 from tests.support.server import Server
 
 FIBER, GIN, CHANNELS = "/api/v1/ws", "/ws", "/ws/tasks/"
+PATHS = pytest.mark.parametrize("path", [FIBER, GIN, CHANNELS])
 ENVELOPE = {"seq", "epoch"}
 
 

@@ -55,6 +55,16 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "processes",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("clients", sa.Integer(), nullable=False),
+        sa.Column("signed_in", sa.Integer(), nullable=False),
+        sa.Column("seen_at", sa.String(length=27), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_processes_seen_at", "processes", ["seen_at"])
+
+    op.create_table(
         "revoked_tokens",
         sa.Column("session", String(64), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
@@ -202,6 +212,9 @@ def downgrade() -> None:
     op.drop_index("ix_revoked_tokens_expires_at", "revoked_tokens")
 
     op.drop_table("revoked_tokens")
+    op.drop_index("ix_processes_seen_at", "processes")
+
+    op.drop_table("processes")
     op.drop_table("log_head")
     op.drop_index("ix_idempotency_keys_created_at", "idempotency_keys")
 

@@ -1,0 +1,66 @@
+"""A request that is sent again with its key is answered again, and not done again."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, insert, select
+
+from task_app import jsonio
+from task_app.access import Actor
+from task_app.errors import AppError, invalid
+from task_app.extensions import table
+from task_app.models import IdempotencyKey
+from task_app.models.idempotency import KEY_LENGTH
+from task_app.transactions import Transaction
+
+_KEYS = table(IdempotencyKey)
+
+
+@dataclass(frozen=True)
+class Key:
+    """`fingerprint` is what the request was."""
+
+    actor_id: int
+    value: str
+    fingerprint: str
+
+
+def key_of(actor: Actor, value: Any, request: list[Any]) -> Key | None:
+    """The key a client gave for `request`; None without one.  Raises 400."""
+    if value is None or actor.id is None:
+        return None
+    if not isinstance(value, str) or not 1 <= len(value) <= KEY_LENGTH:
+        raise invalid({"request_id": [f"Must be a text of 1 to {KEY_LENGTH} characters."]})
+    return Key(actor.id, value, hashlib.sha256(jsonio.dumps_bytes(request)).hexdigest())
+
+
+def kept_answer(tx: Transaction, key: Key) -> Row[Any] | None:
+    """What the first request with this key was answered: `body` and `first_seq`.
+
+    Raises 422 when that was another request.
+    """
+    kept = tx.execute(
+        select(_KEYS).where(_KEYS.c.actor_id == key.actor_id, _KEYS.c.key == key.value)
+    ).one_or_none()
+    if kept is not None and kept.fingerprint != key.fingerprint:
+        raise AppError(
+            "idempotency_key_reused", 422, "This idempotency key was used for another request"
+        )
+    return kept
+
+
+def keep(tx: Transaction, key: Key, body: Any, first_seq: int | None) -> None:
+    """Keep the answer, and the number of the first event of what was done."""
+    tx.execute(
+        insert(_KEYS).values(
+            actor_id=key.actor_id,
+            key=key.value,
+            fingerprint=key.fingerprint,
+            body=body,
+            first_seq=first_seq,
+            created_at=tx.now,
+        )
+    )

@@ -1,0 +1,52 @@
+"""Who else serves this database, and how many clients they have.
+
+Every process says how many it has in a row of its own (`jobs.py`), so that any of them can
+answer for all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import datetime, timedelta, timezone
+
+from sqlalchemy import ColumnElement, Row, bindparam, delete, func, select
+
+from task_app.extensions import table
+from task_app.models import Process
+from task_app.transactions import Transaction
+
+BEAT_SECONDS = 5.0
+# Two beats may come to nothing, as when the database is busy; a process silent for longer is gone.
+SILENT_SECONDS = 15
+PROCESS = secrets.token_hex(16)  # the id of this one
+
+_PROCESSES = table(Process)
+# A clock that was put back must not keep the dead alive: a row from the future is no good either.
+_ALIVE = _PROCESSES.c.seen_at.between(bindparam("first"), bindparam("last"))
+
+
+def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(column), 0)
+
+
+_ELSEWHERE = select(
+    _sum(_PROCESSES.c.clients).label("clients"), _sum(_PROCESSES.c.signed_in).label("signed_in")
+).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
+
+
+def elsewhere(tx: Transaction) -> Row[tuple[int, int]]:
+    """`clients` (open connections) and `signed_in` (those that get broadcasts) of all other
+    processes together, as they last said."""
+    return tx.execute(
+        _ELSEWHERE, {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)}
+    ).one()
+
+
+def forget_silent(tx: Transaction) -> None:
+    """Delete the rows of processes that ended without a word."""
+    tx.execute(delete(_PROCESSES).where(_PROCESSES.c.seen_at < _from_now(-1)))
+
+
+def _from_now(silences: int) -> str:
+    moment = datetime.now(timezone.utc) + timedelta(seconds=silences * SILENT_SECONDS)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

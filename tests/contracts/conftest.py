@@ -1,0 +1,25 @@
+"""What the tests of several families share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.accounts import Person
+from tests.support.server import Server
+from tests.support.websockets_client import Client
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[Callable[..., Client]]:
+    """Opens raw WebSockets: `client(path)`, `client(path, person)`."""
+    opened: list[Client] = []
+
+    def connect(path: str, person: Person | None = None) -> Client:
+        opened.append(Client(server, path, person))
+        return opened[-1]
+
+    yield connect
+    for one in opened:
+        one.ws.close()

@@ -88,7 +88,7 @@ class Cluster:
 
     def __init__(self, port: int | None = None, **settings: str) -> None:
         self.closing = ExitStack()
-        self.port = port
+        self.wanted_port = port
         self.given = settings
         self.processes: list[Process] = []
 
@@ -102,7 +102,7 @@ class Cluster:
             for name, count in PROCESSES.items():
                 for _ in range(count):
                     self.processes.append(self._run(Process(name, self.settings)))
-            self.gateway = self._run(Gateway(self.processes, self.port))
+            self.gateway = self._run(Gateway(self.processes, self.wanted_port))
         except BaseException:
             self.stop()
             raise
@@ -114,13 +114,13 @@ class Cluster:
         return service
 
     def _settings(self) -> dict[str, str]:
-        folder = self.postgres.folder / "instance"  # goes with the database
+        # Goes with the database; the processes find one another's secrets in it.
+        folder = self.postgres.folder / "instance"
         return {
             "INSTANCE_PATH": str(folder),
             "DATABASE_URL": self.postgres.url(),
             "REDIS_URL": self.redis.url,
             "TRUSTED_PROXIES": HOST,
-            "JWT_SECRET_KEY": secrets.token_urlsafe(48),
             "ADMIN_PASSWORD": secrets.token_urlsafe(12),
             **self.given,
         }
@@ -139,6 +139,10 @@ class Cluster:
     @property
     def url(self) -> str:
         return self.gateway.url
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
 
     def stop(self) -> None:
         """Stop everything, the last first."""

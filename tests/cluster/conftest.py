@@ -9,6 +9,7 @@ import pytest
 
 from deploy.cluster import Cluster, Process
 from tests.conftest import require
+from tests.contracts.conftest import client  # noqa: F401 - a fixture of the families' tests
 from tests.contracts.test_gin import ORIGIN, SECRET
 from tests.support import databases
 from tests.support import server as support

@@ -10,10 +10,10 @@ ARGS   ?=
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run test test-threading test-engine-off lint types check format bench bench-scale clean
+.PHONY: help venv install install-dev run test test-threading test-engine-off test-postgresql test-cluster cluster lint types check format bench bench-scale clean
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Stamps are written last, so a step that was interrupted is done again.
 $(VENV)/.created:
@@ -55,6 +55,15 @@ test-threading: install-dev  ## Run the whole suite without eventlet
 
 test-engine-off: install-dev  ## Run the whole suite with a greenlet for each WebSocket
 	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
+	@DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-cluster: install-dev  ## Run the tests of a whole installation: five processes behind nginx
+	@$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
+
+cluster: install-dev  ## Start a whole installation on free ports, and say where its gateway is
+	@exec $(BIN)/python -m deploy.cluster
 
 lint: install-dev  ## Style, known mistakes, and the floors imports may cross
 	@$(BIN)/ruff check .

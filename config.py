@@ -8,108 +8,25 @@ that says what to do, when a value cannot be used.
 from __future__ import annotations
 
 import os
-import re
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from task_app import values
 
 ROOT = Path(__file__).resolve().parent
-SECRET_BYTES = 32
-# Values printed in documents and tutorials: they protect nothing.
-EXAMPLE_SECRET = re.compile(
-    r"your[-_ ].*(secret|key)|change[-_ ]?(me|this|in)|example|^(?P<one>.)(?P=one)*$", re.I
-)
+PORTS = {"users": 3003, "tasks": 3002, "notifications": 3001}  # of a service run alone
+REDIS_SECONDS = 0.5  # the longest a request waits for it, once; then it is taken for dead
 # Under these names the secret is shared with another issuer, whose tokens are then taken too.
 SHARED_SECRET_NAMES = ("JWT_SECRET", "BETTER_AUTH_SECRET")
 
 
 class ConfigError(Exception):
     """A setting that cannot be used; the text is shown to the operator as it stands."""
-
-
-def _text(value: str) -> str:
-    return value
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(value: str) -> str:
-        if value.lower() not in allowed:
-            raise ValueError(f"use one of {', '.join(allowed)}")
-        return value.lower()
-
-    return parse
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(value: str) -> int:
-        number = int(value) if re.fullmatch(r"-?\d{1,9}", value) else None
-        if number is None or not low <= number <= high:
-            raise ValueError(f"use a whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def _flag(value: str) -> bool:
-    if value.lower() in ("1", "true", "yes", "on"):
-        return True
-    if value.lower() in ("0", "false", "no", "off"):
-        return False
-    raise ValueError("use 1 or 0")
-
-
-def _words(*allowed: str) -> Callable[[str], tuple[str, ...]]:
-    def parse(value: str) -> tuple[str, ...]:
-        words = tuple(word.strip() for word in value.split(",") if word.strip())
-        unknown = [word for word in words if allowed and word not in allowed]
-        if unknown:
-            raise ValueError(f"use a comma-separated list of {', '.join(allowed)}")
-        return words
-
-    return parse
-
-
-def _secret(value: str) -> str:
-    if len(value.encode()) < SECRET_BYTES:
-        raise ValueError(
-            f"it is shorter than {SECRET_BYTES} bytes; make one with "
-            '`python -c "import secrets; print(secrets.token_urlsafe(48))"`, or leave it out '
-            "and one is generated"
-        )
-    if EXAMPLE_SECRET.search(value):
-        raise ValueError("it is an example from a document; make one of your own")
-    return value
-
-
-def _password(value: str) -> str:
-    if not 8 <= len(value) <= 128:
-        raise ValueError("use 8 to 128 characters")
-    return value
-
-
-def _email(value: str) -> str:
-    if not re.fullmatch(r"[^@\s]+@[^@\s]+", value) or len(value) > 254:
-        raise ValueError("use an address like admin@example.com")
-    return value
-
-
-def _key_set(value: str) -> str:
-    if not value.startswith(("http://", "https://")) and not Path(value).is_file():
-        raise ValueError("it is neither a URL nor a file that is there")
-    return value
-
-
-def _origins(value: str) -> tuple[str, ...]:
-    origins = _words()(value)
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path not in ("", "/"):
-            raise ValueError(f"{origin!r} is not an origin; write it like https://app.example.com")
-    return tuple(origin.rstrip("/") for origin in origins)
 
 
 @dataclass(frozen=True)
@@ -125,108 +42,159 @@ class Setting:
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
-        "SECRET_KEY", None, _secret, "Flask's secret; made and kept in `instance/` when absent"
+        "SECRET_KEY",
+        None,
+        values.secret,
+        "Flask's secret; made and kept in `instance/` when absent",
     ),
     Setting(
         "JWT_SECRET_KEY",
         None,
-        _secret,
+        values.secret,
         "signs tokens; made and kept in `instance/` when absent",
         aliases=SHARED_SECRET_NAMES,
     ),
     Setting(
         "JWKS",
         None,
-        _key_set,
+        values.key_set,
         "file or URL of the key set of tokens issued elsewhere (RS256, EdDSA)",
     ),
-    Setting("TRUSTED_ISSUER", None, _text, "`iss` that a token issued elsewhere must carry"),
-    Setting("TRUSTED_AUDIENCE", None, _text, "`aud` that a token issued elsewhere must carry"),
-    Setting("DATABASE_URL", None, _text, "default: the SQLite file `instance/tasks.db`"),
+    Setting("TRUSTED_ISSUER", None, values.text, "`iss` that a token issued elsewhere must carry"),
     Setting(
-        "DB_USER", None, _text, "with the four below: PostgreSQL, when `DATABASE_URL` is absent"
+        "TRUSTED_AUDIENCE", None, values.text, "`aud` that a token issued elsewhere must carry"
     ),
-    Setting("DB_PASSWORD", None, _text, "password of `DB_USER`"),
-    Setting("DB_HOST", "localhost", _text, "host of the PostgreSQL server"),
-    Setting("DB_PORT", "5432", _integer(1, 65535), "port of the PostgreSQL server"),
-    Setting("DB_NAME", None, _text, "name of the database; setting it chooses PostgreSQL"),
-    Setting("HOST", "127.0.0.1", _text, "address to listen on"),
-    Setting("PORT", "5000", _integer(0, 65535), "port to listen on; 0 takes a free one"),
+    Setting("DATABASE_URL", None, values.text, "default: the SQLite file `instance/tasks.db`"),
+    Setting(
+        "DB_USER",
+        None,
+        values.text,
+        "with the four below: PostgreSQL, when `DATABASE_URL` is absent",
+    ),
+    Setting("DB_PASSWORD", None, values.text, "password of `DB_USER`"),
+    Setting("DB_HOST", "localhost", values.text, "host of the PostgreSQL server"),
+    Setting("DB_PORT", "5432", values.integer(1, 65535), "port of the PostgreSQL server"),
+    Setting("DB_NAME", None, values.text, "name of the database; setting it chooses PostgreSQL"),
+    Setting(
+        "DATABASE_POOL_SIZE",
+        "10",
+        values.integer(2, 500),
+        "connections a process may have to PostgreSQL; writes take up to half of them",
+    ),
+    Setting(
+        "DATABASE_TIMEOUT_SECONDS",
+        "10",
+        values.integer(1, 3600),
+        "PostgreSQL gives up a statement that takes longer",
+    ),
+    Setting(
+        "REDIS_URL",
+        None,
+        values.redis,
+        "Redis, for hints between processes and shared limits; everything works without",
+    ),
+    Setting("HOST", "127.0.0.1", values.text, "address to listen on"),
+    Setting(
+        "PORT",
+        None,
+        values.integer(0, 65535),
+        "port to listen on; 0 takes a free one; default 5000, or that of a service run alone: "
+        "users 3003, tasks 3002, notifications 3001",
+    ),
+    Setting(
+        "SERVICES",
+        ",".join(PORTS),
+        values.words(*PORTS),
+        "the parts this process serves; sockets and streams are with the notifications",
+    ),
+    Setting(
+        "TRUSTED_PROXIES",
+        "",
+        values.networks,
+        "gateways whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed",
+    ),
     Setting(
         "ALLOWED_ORIGINS",
         "",
-        _origins,
+        values.origins,
         "web origins that may call from a browser, comma-separated",
         aliases=("FRONTEND_URL",),
     ),
     Setting(
         "TASK_VISIBILITY",
         "private",
-        _choice("private", "team"),
+        values.choice("private", "team"),
         "`private`: owner, assignee and admins see a task; `team`: every signed-in user",
     ),
     Setting(
         "BROADCAST_ROLES",
         "admin",
-        _words("admin", "member"),
+        values.words("admin", "member"),
         "roles that may broadcast: a broadcast can carry any event's name",
     ),
-    Setting("EVENT_RETENTION_DAYS", "7", _integer(1, 3650), "how far back a client can resume"),
+    Setting(
+        "EVENT_RETENTION_DAYS", "7", values.integer(1, 3650), "how far back a client can resume"
+    ),
     Setting(
         "WS_MAX_MESSAGE_BYTES",
         "65536",
-        _integer(512, 1 << 20),
+        values.integer(512, 1 << 20),
         "longest message a raw WebSocket may send",
     ),
     Setting(
         "WS_TIMEOUT_SECONDS",
         "60",
-        _integer(1, 3600),
+        values.integer(1, 3600),
         "a raw WebSocket is closed after so long without a sign of life",
     ),
-    Setting("RATELIMIT_ENABLED", "1", _flag, "limits on login, registration and broadcast"),
+    Setting("RATELIMIT_ENABLED", "1", values.flag, "limits on login, registration and broadcast"),
     Setting(
         "METRICS_TOKEN",
         None,
-        _secret,
+        values.secret,
         "token for `/metrics`; without one only loopback may read it",
     ),
     Setting(
         "ASYNC_MODE",
         "eventlet",
-        _choice("eventlet", "threading"),
+        values.choice("eventlet", "threading"),
         "how connections are served; `threading` runs without eventlet",
     ),
     Setting(
         "ENGINE",
         "on",
-        _choice("on", "off"),
+        values.choice("on", "off"),
         "`on`: idle WebSockets keep no greenlet, and events go straight to them (eventlet only)",
     ),
-    Setting("ACCESS_TOKEN_MINUTES", "60", _integer(1, 525600), "life of an access token"),
-    Setting("REFRESH_TOKEN_DAYS", "30", _integer(1, 3650), "life of a refresh token"),
+    Setting("ACCESS_TOKEN_MINUTES", "60", values.integer(1, 525600), "life of an access token"),
+    Setting("REFRESH_TOKEN_DAYS", "30", values.integer(1, 3650), "life of a refresh token"),
     Setting(
         "HASH_COST",
         "15",
-        _integer(10, 18),
+        values.integer(10, 18),
         "work to hash a password, as a power of two: 15 takes 0.1 s and 32 MB, 16 twice that",
     ),
-    Setting("ADMIN_EMAIL", "admin@example.com", _email, "e-mail of the first admin"),
-    Setting("ADMIN_PASSWORD", None, _password, "password of the first admin; made up when absent"),
+    Setting("ADMIN_EMAIL", "admin@example.com", values.email, "e-mail of the first admin"),
+    Setting(
+        "ADMIN_PASSWORD", None, values.password, "password of the first admin; made up when absent"
+    ),
     Setting(
         "SQLITE_SYNCHRONOUS",
         "NORMAL",
-        _choice("normal", "full"),
+        values.choice("normal", "full"),
         "`FULL` survives a power loss without losing the last writes, `NORMAL` is faster",
     ),
     Setting(
         "LOG_LEVEL",
         "INFO",
-        _choice("debug", "info", "warning", "error"),
+        values.choice("debug", "info", "warning", "error"),
         "least severe message that is logged",
     ),
     Setting(
-        "INSTANCE_PATH", None, _text, "folder of the database and the secrets; default `instance/`"
+        "INSTANCE_PATH",
+        None,
+        values.text,
+        "folder of the database and the secrets; default `instance/`",
     ),
 )
 
@@ -241,6 +209,7 @@ class Config:
 
     DATABASE_URL: str | None
     INSTANCE_PATH: str
+    PORT: int | None
     SECRET_KEY: str
     JWT_SECRET_KEY: str
 
@@ -255,6 +224,10 @@ class Config:
         # Only a secret that somebody gave can be shared with another issuer.
         shared = any(environ.get(name) for name in SHARED_SECRET_NAMES)
         self.FOREIGN_SECRET = self.JWT_SECRET_KEY if shared else None
+        if not self.SERVICES:
+            raise ConfigError(f"SERVICES is empty; name some of {', '.join(PORTS)}.")
+        if self.PORT is None:
+            self.PORT = PORTS[self.SERVICES[0]] if len(self.SERVICES) == 1 else 5000
         self._prepare_instance()
         self._derive_secrets()
         self._derive_database()
@@ -291,6 +264,10 @@ class Config:
             url = f"sqlite:///{Path(self.INSTANCE_PATH) / name}"
         elif scheme in ("postgres", "postgresql", "postgresql+psycopg"):
             url = f"postgresql+psycopg://{rest}"
+            if self.ASYNC_MODE == "eventlet":
+                # Read when psycopg is imported, which is later: left to itself it would wait
+                # inside libpq and keep the hub from everybody.
+                os.environ["PSYCOPG_WAIT_FUNC"] = "wait_selector"
         else:
             raise ConfigError(
                 f"DATABASE_URL starts with {scheme!r}; use sqlite:///… or postgresql://…."
@@ -302,7 +279,15 @@ class Config:
         self.JWT_REFRESH_TOKEN_EXPIRES = timedelta(days=self.REFRESH_TOKEN_DAYS)
         self.JWT_ALGORITHM = "HS256"
         self.JWT_ENCODE_ISSUER = self.JWT_DECODE_ISSUER = "task-server"
-        self.RATELIMIT_STORAGE_URI = "memory://"
+        self.RATELIMIT_STORAGE_URI = self.REDIS_URL or "memory://"
+        if self.REDIS_URL:
+            self.RATELIMIT_KEY_PREFIX = "task-server"
+            # While Redis is away each process counts for itself, and no request waits for it.
+            self.RATELIMIT_IN_MEMORY_FALLBACK_ENABLED = True
+            self.RATELIMIT_STORAGE_OPTIONS = {
+                "socket_connect_timeout": REDIS_SECONDS,
+                "socket_timeout": REDIS_SECONDS,
+            }
         self.RATELIMIT_HEADERS_ENABLED = True
         self.MAX_CONTENT_LENGTH = 1 << 20
         self.SQLALCHEMY_TRACK_MODIFICATIONS = False
@@ -323,7 +308,7 @@ def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.parse(value)
     except ValueError as error:
-        shown = "" if setting.parse in (_secret, _password) else f" is {value!r}"
+        shown = "" if setting.parse in (values.secret, values.password) else f" is {value!r}"
         raise ConfigError(f"{name}{shown} cannot be used: {error}.") from error
 
 
@@ -344,7 +329,7 @@ def kept_secret(path: Path) -> str:
                 pass
             finally:
                 draft.unlink()
-        return _secret(path.read_text().strip())
+        return values.secret(path.read_text().strip())
     except OSError as error:
         raise ConfigError(
             f"The secret file {path} cannot be read or made ({error.strerror}); "

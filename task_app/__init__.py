@@ -8,8 +8,12 @@
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
       jsonio.py          JSON, fast out and strict in
+      proxies.py         who the client is behind a gateway
+      values.py          how the text of a setting becomes its value
+      sqlite.py          how SQLite's connections are opened
+      postgres.py        how PostgreSQL's are, and what its errors mean
       transactions.py    a transaction, and the statements in it
-      database.py        how the engines are opened, read and written
+      database.py        how the engines are read and written
       metrics.py         what Prometheus is told
       models/            the tables
       schemas/           what may come in, one file per entity
@@ -39,6 +43,7 @@
         sessions.py      Engine.IO sessions on these
         packets.py       Socket.IO packets, strict
         relay.py         committed events -> this process, in seq order, each once
+        hints.py         "there is something to read", from process to process
         feeds.py         rooms -> subscribers of this process
         replay.py        from the last event a client saw to the live feed
         messages.py      what a socket's client asks, whichever socket it is
@@ -67,12 +72,14 @@ The way of a change, whatever brings it:
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
-    → realtime.messages, realtime.door → realtime.replay → commands
+    → realtime.messages, realtime.door → realtime.replay → realtime.hints
+    → commands
     → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
     → queries, events, presence → cache, idempotency → access, pages → schemas → models
-    → database → transactions → extensions, errors, jsonio, metrics
+    → database → transactions
+    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """
@@ -93,7 +100,7 @@ def create_app(config: Config | None = None) -> Flask:
     Raises `config.ConfigError` for a setting that cannot be used.
     """
     from config import Config
-    from task_app import database, resources
+    from task_app import database, proxies, resources
     from task_app.application import Application
     from task_app.extensions import db, jwt, migrate
     from task_app.models import MIGRATIONS
@@ -110,6 +117,13 @@ def create_app(config: Config | None = None) -> Flask:
     database.prepare(app)
     jwt.init_app(app)
     resources.register(app)
+    rest_alone = app.wsgi_app
     handlers.register(app)
     websocket.register(app)
+    if "notifications" not in config.SERVICES:
+        app.wsgi_app = rest_alone  # type: ignore[method-assign]
+    if config.TRUSTED_PROXIES:
+        app.wsgi_app = proxies.RealClient(  # type: ignore[method-assign]
+            app.wsgi_app, config.TRUSTED_PROXIES
+        )
     return app

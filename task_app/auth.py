@@ -198,6 +198,20 @@ def still_holds(actor: Actor) -> bool:
         return actor.session is None or not queries.is_revoked(tx, actor.session)
 
 
+def is_gone(actor: Actor) -> bool:
+    """Whether the account was deleted by another process, of which this one has not heard yet.
+
+    Asked only when a write has failed; the token is not taken for good any more then.
+    """
+    if actor.id is None:
+        return False
+    with database.reading() as tx:
+        gone = queries.user_by_id(tx, actor.id) is None
+    if gone:
+        known_tokens.forget_user(actor.id)
+    return gone
+
+
 def forget(event_type: str, data: dict[str, Any]) -> None:
     """Drop what a control event made stale."""
     if event_type in ("user_changed", "session_revoked"):

@@ -51,7 +51,8 @@ def prepare(app: Flask, *, demo: bool = False) -> None:
         relay.start(app)
     except (DBAPIError, OSError, database.Busy) as error:
         reason = getattr(error, "orig", None) or error
-        raise StartError(f"The database cannot be used: {reason}.") from error
+        told = " ".join(str(reason).split()).rstrip(".")  # PostgreSQL's take several lines
+        raise StartError(f"The database cannot be used: {told}.") from error
     except AppError as error:
         raise StartError(f"The server cannot be set up: {error.message}.") from error
 
@@ -61,7 +62,8 @@ def _one_at_a_time(app: Flask) -> Iterator[None]:
     """Processes that start together migrate and make the admin one after the other."""
     with open(Path(app.instance_path) / ".start.lock", "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        with database.alone():  # they may stand on several machines
+            yield
 
 
 def _check_schema(app: Flask) -> None:

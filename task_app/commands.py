@@ -308,7 +308,7 @@ def _validator(epoch: str, news: int, actor: Actor) -> str:
 
 
 def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
-    def attempt(left: float) -> Result:
+    def transact(left: float) -> Result:
         with database.writing(left) as tx:
             if key and (kept := idempotency.kept_answer(tx, key)):
                 first = kept.first_seq or 0
@@ -320,29 +320,20 @@ def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
             tx.commit()
         return Result(command.status, body, command.shape, committed)
 
-    try:
-        result = _patiently(attempt)
-    except IntegrityError as error:
-        if _is_gone(call.actor):
-            raise unauthorized() from error
-        raise
+    def attempt(left: float) -> Result:
+        try:
+            return transact(left)
+        except IntegrityError as error:
+            if auth.is_gone(call.actor):
+                raise unauthorized() from error
+            if database.is_race(error):
+                raise database.Busy from error
+            raise
+
+    result = _patiently(attempt)
     if result.events:
         return replace(result, reached=relay.publish(result.events))
     return result
-
-
-def _is_gone(actor: Actor) -> bool:
-    """Whether the account was deleted by another process, of which this one has not heard yet.
-
-    Asked only when a write has failed; the token is not taken for good any more then.
-    """
-    if actor.id is None:
-        return False
-    with database.reading() as tx:
-        gone = queries.user_by_id(tx, actor.id) is None
-    if gone:
-        auth.known_tokens.forget_user(actor.id)
-    return gone
 
 
 def _patiently(attempt: Callable[[float], Result]) -> Result:

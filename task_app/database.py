@@ -1,8 +1,9 @@
-"""Connections and transactions: how the two engines are opened, read and written.
+"""Connections and transactions: how the two engines are read and written.
 
-Reads run in a snapshot.  Writes run one at a time in a process and take the database's write
-lock at their start (`BEGIN IMMEDIATE` on SQLite), so a transaction never fails half way because
-somebody else wrote.  Nothing here commits: `commands.py` does.
+Reads run in a snapshot.  On SQLite writes run one at a time in a process and take the database's
+write lock at their start (`BEGIN IMMEDIATE`), so a transaction never fails half way because
+somebody else wrote.  On PostgreSQL (`postgres.py`) they run side by side, lock the rows they
+change, and are tried again when they lost a race.  Nothing here commits: `commands.py` does.
 """
 
 from __future__ import annotations
@@ -16,30 +17,20 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from task_app import jsonio
+from task_app import jsonio, postgres, sqlite
 from task_app.errors import AppError
 from task_app.extensions import db, offload, socketio
 from task_app.transactions import LoneStatement, Session, Transaction, named
 
 log = logging.getLogger(__name__)
 
-# A wait inside SQLite blocks the whole hub, so it is kept short and `commands` waits green.
-BUSY_TIMEOUT_MS = 10
-# The most SQLite maps.  It reads the file through the system's cache then instead of copying each
-# page into 2 MB of its own: a member whose 1 000 tasks lie scattered over a million waited
-# 1.6 ms for those copies on every sort, 0.7 ms without.  Address space, not memory.
-MMAP_BYTES = 2**31 - 2**16
 RETRY_SECONDS = 0.03
-# A commit that finds the write-ahead log this long moves it into the database file, with an fsync,
-# while everybody waits.  `checkpoint` does that before, on a thread of its own.
-CHECKPOINT_PAGES = 20_000
-# SQLite grants its lock to whoever asks at the right moment; asking one at a time is fair and
-# keeps a crowd of waiting writers from blocking the hub in turn.
-_write_turn = threading.Lock()
+TURNS = "task_app.write_turns"  # among an application's extensions
 
 
 class Busy(Exception):
@@ -53,10 +44,17 @@ def configure(app: Flask) -> None:
         "json_serializer": jsonio.dumps,
         "json_deserializer": jsonio.loads_trusted,
     }
-    if app.config["SQLALCHEMY_DATABASE_URI"].startswith("sqlite"):
-        options |= {"poolclass": NullPool}  # `_Pool` keeps the connections
+    if app.config["SQLALCHEMY_DATABASE_URI"].startswith(postgres.NAME):
+        pool = app.config["DATABASE_POOL_SIZE"]
+        options |= postgres.engine_options(pool, app.config["DATABASE_TIMEOUT_SECONDS"])
+        # Writers wait for one another at the log's counter; the other half is for reading.
+        turns = max(1, pool // 2)
     else:
-        options |= {"pool_pre_ping": True}
+        # SQLite grants its lock to whoever asks at the right moment; asking one at a time is fair
+        # and keeps a crowd of waiting writers from blocking the hub in turn.
+        turns = 1
+        options |= {"poolclass": NullPool}  # `_Pool` keeps the connections
+    app.extensions[TURNS] = threading.BoundedSemaphore(turns)
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
 
 
@@ -64,30 +62,11 @@ def prepare(app: Flask) -> None:
     """Hook the engine's connections.  Call after `db.init_app`, once per application."""
     with app.app_context():
         engine = db.engine
-    if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine, app.config["SQLITE_SYNCHRONOUS"])
+    if engine.dialect.name == sqlite.NAME:
+        sqlite.prepare(engine, app.config["SQLITE_SYNCHRONOUS"])
+    else:
+        postgres.prepare(engine)
     app.extensions["task_app.database"] = _Pool(engine)
-
-
-def _prepare_sqlite(engine: Engine, synchronous: str) -> None:
-    @event.listens_for(engine, "connect")
-    def open_connection(connection: sqlite3.Connection, _: Any) -> None:
-        connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA journal_mode = WAL")
-        cursor.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
-        cursor.execute(f"PRAGMA synchronous = {synchronous}")
-        cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # Sessions have begun by themselves; who connects past them (migrations) has not.
-        driver: Any = connection.connection.driver_connection
-        if not driver.in_transaction:
-            driver.execute("BEGIN")
 
 
 def checkpoint() -> None:
@@ -96,7 +75,7 @@ def checkpoint() -> None:
     What somebody is still reading past stays for the next time.
     """
     engine = db.engine
-    if engine.dialect.name == "sqlite" and engine.url.database:
+    if engine.dialect.name == sqlite.NAME and engine.url.database:
         offload(_checkpoint, engine.url.database)
 
 
@@ -117,13 +96,10 @@ class _Pool:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.keeps = engine.dialect.name == "sqlite"
+        self.keeps = engine.dialect.name == sqlite.NAME
         self.free: list[Session] = []
-        postgresql = engine.dialect.name == "postgresql"
-        self.begin_reading = (
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if postgresql else "BEGIN"
-        )
-        self.begin_writing = "BEGIN" if postgresql else "BEGIN IMMEDIATE"
+        self.begin_reading = "BEGIN" if self.keeps else postgres.SNAPSHOT
+        self.begin_writing = "BEGIN IMMEDIATE" if self.keeps else "BEGIN"
 
     def take(self) -> Session:
         try:
@@ -195,14 +171,15 @@ def _abandon(pool: _Pool, session: Session, error: BaseException) -> None:
 
 @contextmanager
 def writing(patience: float) -> Iterator[Transaction]:
-    """A transaction that holds the right to write; rolled back unless it was committed.
+    """A transaction that may write (on SQLite it alone may); rolled back unless it was committed.
 
     Waits up to `patience` seconds for this process's other writers and for other processes,
     serving others meanwhile.  Raises `Busy` when that was not enough, `AppError` 503 or 507 when
     the database is away or full.
     """
     deadline = time.monotonic() + patience
-    if not _write_turn.acquire(timeout=patience):
+    turn = current_app.extensions[TURNS]
+    if not turn.acquire(timeout=patience):
         raise Busy
     pool: _Pool = current_app.extensions["task_app.database"]
     try:
@@ -216,7 +193,7 @@ def writing(patience: float) -> Iterator[Transaction]:
             session.end()
             pool.give_back(session)
     finally:
-        _write_turn.release()
+        turn.release()
 
 
 def _begun(pool: _Pool, deadline: float) -> Session:
@@ -246,11 +223,19 @@ def _translated() -> Iterator[None]:
         text = str(error.orig)
         if "database is locked" in text:
             raise Busy from error
-        if "disk is full" in text or "No space left" in text:
+        if postgres.waited_too_long(error):
+            raise unavailable() from error
+        if postgres.disk_is_full(error) or "disk is full" in text:
             raise AppError("storage_full", 507, "The server's storage is full") from error
+        if isinstance(error, IntegrityError):
+            raise  # `commands` knows whose fault it may be
+        if postgres.lost_race(error):
+            raise Busy from error
         if error.connection_invalidated or isinstance(error, OperationalError):
             raise unavailable() from error
         raise
+    except PoolTimeout as error:
+        raise unavailable() from error
 
 
 def unavailable() -> AppError:
@@ -260,3 +245,20 @@ def unavailable() -> AppError:
         "The database cannot be used at the moment; try again",
         retry_after=1,
     )
+
+
+def is_race(error: IntegrityError) -> bool:
+    """Whether the rows were in order when the transaction looked: another one was faster.  On
+    SQLite nobody can be."""
+    return postgres.lost_race(error)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Keep other processes' starts and migrations on this database waiting (on SQLite the
+    instance's lock file does)."""
+    if db.engine.dialect.name != postgres.NAME:
+        yield
+        return
+    with postgres.alone(db.engine):
+        yield

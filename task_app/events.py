@@ -132,6 +132,13 @@ def head(tx: Transaction) -> tuple[int, str]:
     return seq, epoch
 
 
+def next_seq(tx: Transaction) -> int:
+    """The number of the first event this transaction will append.  From here on nobody else gets
+    one until it ends: ask late, and take no other lock after it."""
+    seq: int = tx.execute(_HEAD.with_for_update()).one().seq
+    return seq + 1
+
+
 def since(tx: Transaction, seq: int, limit: int) -> list[Event]:
     """The next `limit` events after `seq`, for everybody (the relay's reading)."""
     return [from_row(row) for row in tx.execute(_SINCE, {"after": seq, "most": limit})]

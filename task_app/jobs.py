@@ -20,6 +20,7 @@ from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.realtime.feeds import feeds
 from task_app.realtime.handlers import handlers
+from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
 
 log = logging.getLogger(__name__)
@@ -62,8 +63,9 @@ JOBS: tuple[tuple[float, Callable[[], Any]], ...] = (
 
 
 def start(app: Flask) -> None:
-    """Run every job in the background until the process ends."""
+    """Run every job in the background until the process ends, and listen to other processes."""
     _leaving.clear()
+    hints.start(app)
     for seconds, job in JOBS:
         socketio.start_background_task(_repeat, app, seconds, job)
 

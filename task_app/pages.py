@@ -14,6 +14,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from task_app import jsonio
 from task_app.errors import invalid
+from task_app.schemas.fields import MAX_ID
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Order:
                 raise ValueError("a cursor of another list")
             if not isinstance(key, int if numeric else str):
                 raise ValueError("a cursor of another list")
-            if not abs(row_id) < 2**63 or (isinstance(key, int) and not abs(key) < 2**63):
+            if not abs(row_id) <= MAX_ID or (isinstance(key, int) and not abs(key) <= MAX_ID):
                 raise ValueError("out of range")
         except (ValueError, TypeError) as error:
             message = "Must be the cursor of a page with the same sort."

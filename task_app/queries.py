@@ -7,6 +7,7 @@ native form; `access_…` in a name says that the read raises 404 for what the a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, func, or_, select, union
@@ -45,10 +46,13 @@ _TASK_BY_ID = select(*TASK_COLUMNS).where(_TASKS.c.id == bindparam("id"))
 _READ_TASK = Prepared(_TASK_BY_ID)
 _CHANGE_TASK = Prepared(_TASK_BY_ID.with_for_update())
 _USER_BY_ID = select(_USERS).where(_USERS.c.id == bindparam("id"))
+# As the databases fold the columns' case: PostgreSQL would fold a value that is no column's by its
+# own locale.
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _USERS_BY_NAME = select(_USERS).where(
     or_(
-        func.lower(_USERS.c.username) == func.lower(bindparam("name")),
-        func.lower(_USERS.c.email) == func.lower(bindparam("name")),
+        func.lower(_USERS.c.username) == bindparam("name"),
+        func.lower(_USERS.c.email) == bindparam("name"),
     )
 )
 _USER_BY_EXTERNAL_ID = select(_USERS).where(_USERS.c.external_id == bindparam("external_id"))
@@ -244,7 +248,7 @@ def holder(tx: Transaction, user_id: int, session: str) -> Holder | None:
 def users_by_name(tx: Transaction, name: str) -> list[Row[Any]]:
     """Accounts whose username or e-mail address is `name`, whatever the case (at most one,
     as long as `actions.users` lets nobody take another's address for a username)."""
-    return list(tx.execute(_USERS_BY_NAME, {"name": name}))
+    return list(tx.execute(_USERS_BY_NAME, {"name": name.translate(_LOWER)}))
 
 
 def user_by_external_id(tx: Transaction, external_id: str) -> Row[Any] | None:

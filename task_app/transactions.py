@@ -17,6 +17,8 @@ from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.sql import ClauseElement
 
+from task_app import postgres
+
 
 class Prepared:
     """A statement that the driver runs as text.
@@ -97,7 +99,8 @@ class Transaction:
             parameters = {**fixed, **parameters}
         given = parameters if names is None else [parameters[name] for name in names]
         try:
-            rows: list[tuple[Any, ...]] = session.driver.execute(sql, given).fetchall()
+            cursor = session.driver.execute(sql, given)
+            rows: list[tuple[Any, ...]] = cursor.fetchall() if cursor.description else []
         except Exception as error:
             raise named(session, sql, error) from error
         return rows
@@ -147,6 +150,7 @@ class LoneStatement(Transaction):
 
 def named(session: Session, sql: str, error: Exception) -> BaseException:
     """The driver's error as SQLAlchemy names it, so that there is one kind to catch."""
+    postgres.leave_out_the_row(error)
     base: Any = session.dialect.loaded_dbapi.Error  # type: ignore[attr-defined]
     return DBAPIError.instance(
         sql, None, error, base, hide_parameters=True, dialect=session.dialect

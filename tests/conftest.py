@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from deploy.services import Missing, program
 from tests.support import accounts
+from tests.support import server as support
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
-from tests.support.server import ASYNC_MODE, ENGINE, Server
+from tests.support.postgres import Databases
+from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, Server
 
 settings.register_profile(
     "suite",
@@ -30,14 +32,37 @@ engine_only = pytest.mark.skipif(
     ASYNC_MODE != "eventlet" or ENGINE != "on", reason="a property of the engine"
 )
 
+sqlite_only = pytest.mark.skipif(DATABASE != "sqlite", reason="a property of SQLite")
+
 
 def require(binary: str) -> str:
     """The path of a program; without it the test is skipped, or fails if REQUIRE_SERVICES=1."""
-    path = shutil.which(binary)
-    if path is None:
+    try:
+        return program(binary)
+    except Missing as missing:
         complain = pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip
-        complain(f"{binary} is not installed")
-    return path
+        complain(str(missing))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[Databases]:
+    """A private PostgreSQL; `of(instance)` is the URL of a database of that instance's own."""
+    require("postgres")
+    require("initdb")
+    databases = Databases()
+    try:
+        yield databases.start()
+    finally:
+        databases.server.discard()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _database(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With DATABASE=postgresql every server has its database there."""
+    if DATABASE == "postgresql":
+        support.database_of = request.getfixturevalue("postgresql").of
+    yield
+    support.database_of = None
 
 
 @pytest.fixture(scope="session")

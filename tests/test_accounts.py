@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 
 import pytest
 import requests
 
-from tests.support import accounts
+from tests.support import accounts, databases
 from tests.support.accounts import PASSWORD, Person, register, sign_in, unique
 from tests.support.clients import Rest, Socket
 from tests.support.server import Server
@@ -149,10 +148,8 @@ def test_an_account_another_process_deleted(server: Server) -> None:
     """This process remembers the token and has not heard of it yet."""
     alice = register(server.url, "Alice")
     assert works(server.url, alice.token)
-    database = sqlite3.connect(server.instance / "tasks.db", timeout=10)
-    with database:
-        assert database.execute("DELETE FROM users WHERE id = ?", (alice.id,)).rowcount == 1
-    database.close()
+    delete = "DELETE FROM users WHERE id = :id"
+    assert len(databases.run(server.instance, delete, id=alice.id)) == 1
     answer = alice.rest.post("/tasks", {"title": "Sow"})
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert not works(server.url, alice.token)

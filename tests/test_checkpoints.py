@@ -12,7 +12,10 @@ from task_app import database
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.models.user import ADMIN
+from tests.conftest import sqlite_only
 from tests.support import statements
+
+pytestmark = sqlite_only
 
 BOSS = Actor(1, "admin", ADMIN, "session")
 FRAMES = 1200  # SQLite as it comes moves the log at the commit that makes it 1 000 long

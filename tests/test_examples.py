@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import queue
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -20,7 +19,7 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.conftest import require
-from tests.support import accounts, node
+from tests.support import accounts, databases, node
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import ROOT, Server, environment
 
@@ -123,9 +122,7 @@ def agree(state: Callable[[], Any], alice: Person, path: str = "/tasks") -> None
 
 def another_log(server: Server) -> None:
     """As after a restored backup."""
-    with sqlite3.connect(server.instance / "tasks.db") as database:
-        database.execute("UPDATE log_head SET epoch = 'another'")
-    database.close()
+    databases.run(server.instance, "UPDATE log_head SET epoch = 'another'")
 
 
 @pytest.mark.parametrize("example", COMMANDS)

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.outbox import Outbox
-from tests.support import accounts, statements
+from tests.support import accounts, databases, statements
 from tests.support.clients import Rest
 from tests.support.server import Server
 
@@ -91,16 +91,14 @@ class Waiting(Subscriber):
 def test_lag_and_pending(tmp_path: Path) -> None:
     """Another process has logged three events; two connections have not read all."""
     app = statements.prepared(tmp_path)
-    others = statements.database(app)
     connections = [Waiting(), Waiting(), Subscriber()]
     try:
         for subscriber in connections:
             feeds.connect(subscriber)
-        others.execute("UPDATE log_head SET seq = seq + 3")
+        databases.run(tmp_path, "UPDATE log_head SET seq = seq + 3")
         found = samples(app.test_client().get("/metrics").text)
         assert found["task_relay_lag_events",] == 3
         assert found["task_pending_messages",] == 2
     finally:
-        others.close()
         for subscriber in connections:
             feeds.disconnect(subscriber)

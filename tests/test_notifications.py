@@ -13,7 +13,7 @@ from config import Config
 from task_app import create_app
 from task_app.access import SYSTEM
 from task_app.commands import execute
-from tests.support import accounts
+from tests.support import accounts, databases
 from tests.support.accounts import Person
 from tests.support.clients import Socket
 from tests.support.server import Server
@@ -135,7 +135,7 @@ def test_pages_the_newest_first(people: tuple[Person, ...]) -> None:
 @pytest.fixture(scope="module")
 def in_process(server: Server) -> Iterator[Flask]:
     """An application of this process on the server's database: what the job runs in."""
-    config = Config({"INSTANCE_PATH": str(server.instance)}, async_mode="threading")
+    config = Config(databases.settings_of(server.instance), async_mode="threading")
     app = create_app(config)
     with app.app_context():
         yield app

@@ -18,9 +18,12 @@ from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.models.user import ADMIN
 from task_app.realtime.feeds import Subscriber, feeds
+from tests.conftest import sqlite_only
 from tests.support import accounts, sessions, statements
 from tests.support.clients import Rest
 from tests.support.server import Server
+
+pytestmark = sqlite_only
 
 BOSS = Actor(1, "admin", ADMIN, "a session")
 ADMIN_LOGIN = {"username": "admin", "password": "correct horse battery"}

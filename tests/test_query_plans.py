@@ -34,8 +34,11 @@ from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.models.user import ADMIN, MEMBER
 from task_app.schemas.task import SORTS
+from tests.conftest import sqlite_only
 from tests.support import statements
 from tests.support.statements import recorded
+
+pytestmark = sqlite_only
 
 GROWING = (
     "tasks",

@@ -6,7 +6,6 @@ reader is given; whatever the test is about happens then.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 
 from task_app.access import SYSTEM
 from task_app.commands import execute
-from tests.support import accounts, statements
+from tests.support import accounts, databases, statements
 from tests.support.accounts import Person
 from tests.support.polling import Polling
 from tests.support.recorder import read_log
@@ -185,9 +184,7 @@ def test_pruned_during_a_replay(start: Callable[..., Server], tmp_path: Path) ->
     wanted = own(server, alice, where["since"])
     client = Polling(server)
     greeting = client.begin(alice, **where)
-    with sqlite3.connect(tmp_path / "tasks.db") as database:
-        database.execute("UPDATE events SET created_at = '2001-01-01T00:00:00.000000Z'")
-    database.close()
+    databases.run(tmp_path, "UPDATE events SET created_at = '2001-01-01T00:00:00.000000Z'")
     with statements.prepared(tmp_path).app_context():
         assert execute(SYSTEM, "server.prune", {}).body["floor"] == wanted[-1]
     client.take("resync")

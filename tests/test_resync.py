@@ -4,7 +4,6 @@ again; and the ways in which a position is given."""
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import requests
 
 from task_app.access import SYSTEM
 from task_app.commands import execute
-from tests.support import accounts, statements
+from tests.support import accounts, databases, statements
 from tests.support.accounts import Person
 from tests.support.readers import RAW_PATHS, TRANSPORTS, Reader, StreamReader, connect, lines, parse
 from tests.support.recorder import bare
@@ -66,9 +65,7 @@ def test_another_role(server: Server, admin: Person, alice: Person, transport: s
 
 def grow_old(instance: Path) -> None:
     """Make every event so far as old as can be."""
-    with sqlite3.connect(instance / "tasks.db") as database:
-        database.execute("UPDATE events SET created_at = '2001-01-01T00:00:00.000000Z'")
-    database.close()
+    databases.run(instance, "UPDATE events SET created_at = '2001-01-01T00:00:00.000000Z'")
 
 
 def test_too_old(start: Callable[..., Server], tmp_path: Path) -> None:

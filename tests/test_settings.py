@@ -22,6 +22,11 @@ DEFAULTS: dict[str, Any] = {
     "DB_HOST": "localhost",
     "DB_PORT": 5432,
     "DB_NAME": None,
+    "SERVICES": ("users", "tasks", "notifications"),
+    "TRUSTED_PROXIES": (),
+    "REDIS_URL": None,
+    "DATABASE_POOL_SIZE": 10,
+    "DATABASE_TIMEOUT_SECONDS": 10,
     "HOST": "127.0.0.1",
     "PORT": 5000,
     "ALLOWED_ORIGINS": (),
@@ -52,6 +57,11 @@ BAD: dict[str, list[str]] = {
     "JWKS": ["/nowhere/jwks.json", "ftp://example.com/jwks.json"],
     "DATABASE_URL": ["mysql://localhost/tasks", "tasks.db", "sqlite://", "sqlite:///:memory:"],
     "DB_PORT": ["0", "65536", "five", "1e3"],
+    "DATABASE_POOL_SIZE": ["0", "1", "501", "all"],
+    "DATABASE_TIMEOUT_SECONDS": ["0", "1.5", "never"],
+    "SERVICES": ["billing", "users;tasks", ",", "users,billing"],
+    "TRUSTED_PROXIES": ["gateway", "10.0.0.1/8", "10.0.0.0/33", "*"],
+    "REDIS_URL": ["localhost:6379", "http://localhost", "redis://"],
     "PORT": ["-1", "65536", "http", "50 00"],
     "ALLOWED_ORIGINS": ["*", "localhost:3000", "https://a.example/app", "null", "ws://a.example"],
     "FRONTEND_URL": ["example.com"],
@@ -134,6 +144,20 @@ def test_other_names(tmp_path: Path) -> None:
 def test_database(tmp_path: Path, given: dict[str, str], derived: str) -> None:
     found = configure(tmp_path, **given).SQLALCHEMY_DATABASE_URI
     assert found == derived.format(folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "port"),
+    [
+        ({"SERVICES": "users"}, 3003),
+        ({"SERVICES": "tasks"}, 3002),
+        ({"SERVICES": "notifications"}, 3001),
+        ({"SERVICES": "users,tasks"}, 5000),
+        ({"SERVICES": "users", "PORT": "80"}, 80),
+    ],
+)
+def test_port_of_a_service(tmp_path: Path, given: dict[str, str], port: int) -> None:
+    assert port == configure(tmp_path, **given).PORT
 
 
 def test_secrets_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:

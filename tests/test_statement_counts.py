@@ -18,9 +18,12 @@ from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
 from task_app.errors import AppError
 from task_app.models.user import ADMIN, MEMBER
 from task_app.transactions import Transaction
+from tests.conftest import sqlite_only
 from tests.support import sessions, statements
 from tests.support.accounts import PASSWORD
 from tests.support.statements import recorded
+
+pytestmark = sqlite_only
 
 BOSS = Actor(1, "admin", ADMIN, "session 1")
 ALICE, BOB, CHARLIE = (

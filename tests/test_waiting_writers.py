@@ -9,8 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 
+from tests.conftest import sqlite_only
 from tests.support.accounts import Person
 from tests.support.server import Server
+
+pytestmark = sqlite_only
 
 WRITERS, ATTEMPTS = 30, 2
 READ_SECONDS = 0.1  # FAULTS: reads while SQLite is locked

@@ -111,6 +111,7 @@ def remind(tx: Transaction, call: Call) -> dict[str, Any]:
             or_(_TASKS.c.reminded_of.is_(None), _TASKS.c.reminded_of != _TASKS.c.due_date),
         )
         .limit(REMINDERS_AT_ONCE)
+        .with_for_update(skip_locked=True)  # those another process is about to remind of
     ).all()
     for row in due:
         notify(tx, call.actor, "due", queries.task_dict(row), [row.user_id, row.assigned_to])

@@ -68,7 +68,8 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
             tx.execute(_LEAVE, [{"in_room": room, "last": last} for room in rooms])
         pruned = tx.execute(delete(Event).where(Event.seq <= last)).rowcount
         floor = max(floor, last)
-        tx.execute(update(LogHead).values(floor=floor))
+        # Another process may have gone further meanwhile.
+        tx.execute(update(LogHead).where(LogHead.floor < floor).values(floor=floor))
     tx.execute(
         delete(IdempotencyKey).where(IdempotencyKey.created_at < _days_ago(IDEMPOTENCY_DAYS))
     )

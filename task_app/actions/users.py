@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
-from sqlalchemy import ColumnElement, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, delete, insert, or_, select, update
 
 from task_app import access, auth, events, queries
 from task_app.access import Actor
@@ -196,7 +196,7 @@ def _update(tx: Transaction, call: Call, user_id: int) -> dict[str, Any]:
         changed["token_generation"] = before.token_generation + 1
     if "role" in changed:
         # What an admin sees appears or vanishes as a whole: no event tells of each task.
-        changed["sight_seq"] = events.head(tx)[0] + 1
+        changed["sight_seq"] = events.next_seq(tx)
     row = _change(tx, before.id, **changed)
     _record(tx, call.actor, row, ended=ended)
     return queries.user_dict(row)
@@ -231,7 +231,8 @@ def delete_user(tx: Transaction, call: Call) -> dict[str, Any]:
 def _check_other_admin(tx: Transaction, user_id: int) -> None:
     """Raises 409 when this is the only admin who can sign in."""
     others = (_USERS.c.role == ADMIN, _USERS.c.is_active.is_(True), _USERS.c.id != user_id)
-    if not tx.execute(select(func.count()).where(*others)).scalar_one():
+    # Held, so that two admins cannot take each other's place away at once.
+    if not tx.execute(select(_USERS.c.id).where(*others).with_for_update()).all():
         raise AppError("last_admin", 409, "There must be another active admin first")
 
 

@@ -34,6 +34,7 @@ ACCEPT_AT_ONCE = 200  # then others have their turn
 QUEUED = 16  # whole requests of one client that may wait; it is not read from then
 IDLE_WORKERS = 256
 KEEPALIVE_SECONDS = 20  # without a request
+NEW_SECONDS = 0.2  # for the first byte on a new connection, when the server stops
 REQUEST_SECONDS = 15  # for a request to come whole, and one more for each
 REQUEST_RATE = 8_192  # bytes of it
 SEND_SECONDS = 30  # for a client to take any of an answer
@@ -116,7 +117,14 @@ class Server:
         if self.accepting is not None:
             self.hub.remove(self.accepting)
             self.accepting = None
+        # Whoever is in the listener's queue has connected and may have sent all of a request.
+        while self._accept(0):
+            pass
         self.listener.close()
+        if any(connection.new for connection in self.connections):
+            # And who has just connected is about to: a gateway does so for each request, and
+            # would have to tell its client that this one failed.
+            eventlet.sleep(NEW_SECONDS)
         for connection in list(self.connections):
             connection.end_if_idle()
         if self.connections:
@@ -129,25 +137,30 @@ class Server:
                 self.hub.READ, self.listener.fileno(), self._accept, None, None
             )
 
-    def _accept(self, _: int) -> None:
+    def _accept(self, _: int) -> bool:
+        """Take some of those who wait in the listener's queue.  Whether there may be more."""
         for _ in range(ACCEPT_AT_ONCE):
             if len(self.connections) >= self.most:
-                return self._wait_for_room()
+                self._wait_for_room()
+                return False
             try:
                 accepted, address = self.listener.accept()
             except BlockingIOError:
-                return None
+                return False
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                     log.warning("no more connections can be taken: %s", error.strerror)
-                    return self._wait_for_room()
+                    self._wait_for_room()
+                    return False
                 continue  # the client has gone already
             accepted.setblocking(False)
             self.connections.add(Connection(self, accepted, address))
-        return None
+        return True
 
     def _wait_for_room(self) -> None:
         """Leave the others in the listener's queue for a moment."""
+        if self.stopping:
+            return
         self.hub.remove(self.accepting)
         self.accepting = None
         self.hub.schedule_call_global(FULL_SECONDS, self._listen)
@@ -170,7 +183,7 @@ class Connection:
 
     __slots__ = (
         *("server", "socket", "address", "requests", "listener", "deadline", "busy"),
-        *("fault", "lingering", "taken", "ended_by_client", "__weakref__"),
+        *("new", "fault", "lingering", "taken", "ended_by_client", "__weakref__"),
     )
 
     def __init__(self, server: Server, accepted: socket.socket, address: Any) -> None:
@@ -181,6 +194,7 @@ class Connection:
         self.requests = Requests(base, server.max_body, self._send_continue)
         self.listener: Any = None
         self.busy = False
+        self.new = True  # no byte has come yet
         self.fault: BadRequest | None = None
         self.lingering = False
         self.ended_by_client = False
@@ -202,6 +216,7 @@ class Connection:
             self._take_in(data)
 
     def _take_in(self, data: bytes) -> None:
+        self.new = False
         was_begun = self.requests.begun
         try:
             self.requests.feed(data)

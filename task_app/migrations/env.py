@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from alembic import context
 
-from task_app import models  # noqa: F401 - fills the metadata
+from task_app import database, models  # noqa: F401 - fills the metadata
 from task_app.extensions import db
 
 
 def run() -> None:
-    """Run the migrations in one transaction, on the application's own engine."""
-    with db.engine.connect() as connection:
+    """Run the migrations in one transaction, on the application's own engine, while nobody else
+    does."""
+    with database.alone(), db.engine.connect() as connection:
         context.configure(
             connection=connection,
             target_metadata=db.metadata,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Integer, String
+from sqlalchemy import JSON, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from task_app.extensions import Model
-
-Seq = BigInteger().with_variant(Integer, "sqlite")  # SQLite's row id must be called INTEGER
+from task_app.models.columns import Seq, String
 
 
 class LogHead(Model):

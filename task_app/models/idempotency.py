@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Index, Integer, String
+from sqlalchemy import JSON, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from task_app.extensions import Model
+from task_app.models.columns import Seq, String
 
 KEY_LENGTH = 128
 
@@ -22,7 +23,7 @@ class IdempotencyKey(Model):
     key: Mapped[str] = mapped_column(String(KEY_LENGTH), primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String(64))
     body: Mapped[Any] = mapped_column(JSON)
-    first_seq: Mapped[int | None] = mapped_column(Integer)
+    first_seq: Mapped[int | None] = mapped_column(Seq)
     created_at: Mapped[str] = mapped_column(String(27))
 
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Computed, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import Computed, ForeignKey, Index, Integer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from task_app.extensions import Model
+from task_app.models.columns import String, Text
 
 STATUSES = ("todo", "in_progress", "completed")
 PRIORITIES = ("low", "medium", "high")
@@ -24,7 +25,7 @@ class Task(Model):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     title: Mapped[str] = mapped_column(String(TITLE_LENGTH))
-    description: Mapped[str | None] = mapped_column(Text)
+    description: Mapped[str | None] = mapped_column(Text())
     status: Mapped[str] = mapped_column(String(16), default=STATUSES[0])
     priority: Mapped[str] = mapped_column(String(16), default="medium")
     due_date: Mapped[str | None] = mapped_column(String(10))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, Index, Integer, String, func
+from sqlalchemy import Boolean, Index, Integer, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from task_app.extensions import Model
-from task_app.models.event import Seq
+from task_app.models.columns import Seq, String
 
 ADMIN = "admin"
 MEMBER = "member"

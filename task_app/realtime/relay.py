@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -36,6 +37,9 @@ class Relay:
         self.last_seq = 0
         self.epoch = ""
         self.reached: OrderedDict[int, int] = OrderedDict()
+        # Tells other processes up to where there is something to read (`hints.py`); must neither
+        # wait nor raise.
+        self.announce: Callable[[int], None] = lambda seq: None
 
     def start(self, app: Flask) -> None:
         """Stand at the end of the log as it is now.  The database must be migrated."""
@@ -48,6 +52,7 @@ class Relay:
         Never raises: the change is done, and whatever cannot be delivered now is picked up by
         the poll.
         """
+        self.announce(committed[-1].seq)
         with self.lock:
             if committed[0].seq == self.last_seq + 1:
                 self._deliver_all(committed)

@@ -24,8 +24,10 @@ from task_app.resources import (
 from task_app.resources import notifications as notices
 from task_app.resources.base import DIALECTS, json_response
 
-# A resource and its URLs under every prefix, with and without a slash at the end.
-ROUTES: tuple[tuple[Any, ...], ...] = (
+Routes = tuple[tuple[Any, ...], ...]
+# A resource and its URLs under every prefix, with and without a slash at the end; by the part of
+# the server (`SERVICES`) that serves them.
+USERS: Routes = (
     (tokens.RegisterResource, "/register", "/users/register", "/auth/register"),
     (tokens.LoginResource, "/login", "/users/login", "/auth/login"),
     (tokens.RefreshResource, "/refresh", "/auth/refresh"),
@@ -35,18 +37,26 @@ ROUTES: tuple[tuple[Any, ...], ...] = (
     (users.ProfileResource, "/users/profile", "/profile"),
     (users.UserListResource, "/users"),
     (users.UserResource, "/users/<int:user_id>"),
+)
+TASKS: Routes = (
     (tasks.TaskListResource, "/tasks"),
     (tasks.TaskBulkResource, "/tasks/bulk"),
     (tasks.TaskResource, "/tasks/<int:task_id>"),
+)
+NOTIFICATIONS: Routes = (
     (notices.NotificationListResource, "/notifications"),
     (notices.NotificationReadResource, "/notifications/read"),
     (notices.NotificationResource, "/notifications/<int:notification_id>"),
     (notices.BroadcastResource, "/broadcast"),
     (streams.EventStreamResource, "/events"),
     (streams.TicketResource, "/ws/ticket"),
+)
+EVERYWHERE: Routes = (
     (monitoring.HealthResource, "/health"),
     (monitoring.ReadyResource, "/ready"),
 )
+SERVICES = {"users": USERS, "tasks": TASKS, "notifications": NOTIFICATIONS}
+ROUTES: Routes = (*USERS, *TASKS, *NOTIFICATIONS, *EVERYWHERE)
 PREFIXES = {"native": "", "channels": "/api", "fiber": "/api/v1"}
 
 
@@ -59,7 +69,11 @@ class JsonApi(Api):
 
 
 def register(app: Flask) -> None:
-    """Add every route of the table, and the answer to every error, to the application."""
+    """Add the routes of this process's services, and the answer to every error, to the
+    application."""
+    served = [
+        route for name in SERVICES if name in app.config["SERVICES"] for route in SERVICES[name]
+    ]
     app.url_map.strict_slashes = False
     errors.register(app)
     headers.register(app)
@@ -71,6 +85,6 @@ def register(app: Flask) -> None:
         api = JsonApi(blueprint)
         api.representations.clear()
         api.representations["application/json"] = json_response
-        for resource, *urls in ROUTES:
+        for resource, *urls in (*served, *EVERYWHERE):
             api.add_resource(resource, *urls)
         app.register_blueprint(blueprint, url_prefix=PREFIXES[dialect] or None)

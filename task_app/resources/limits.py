@@ -1,7 +1,7 @@
 """How often one may try: login, registration, a new password, broadcast.
 
-The address that counts is the peer's own.  `X-Forwarded-For` is not looked at: anybody can
-write it.
+The address that counts is the peer's own, or the client's behind a trusted gateway
+(`proxies.py`).  From anybody else `X-Forwarded-For` is not looked at: anybody can write it.
 
 A try to sign in counts for the name it gives, and for the account of that name: else its e-mail
 address would be good for as many more.  Past the second limit the answer is that of a wrong

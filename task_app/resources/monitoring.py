@@ -14,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from task_app import auth, database, events, metrics, presence
 from task_app.errors import AppError, unauthorized
 from task_app.realtime.feeds import feeds
+from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
 
 # Whatever else a client invents is one: each value of a label is kept for ever.
@@ -37,6 +38,7 @@ def state() -> dict[str, Any]:
         "status": "ok" if working else "degraded",
         "connectedClients": clients,
         "database": "ok" if working else "unavailable",
+        "redis": hints.state,  # nothing depends on it: the server is ok without
         "seq": relay.last_seq,
         "epoch": relay.epoch,
     }

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 from typing import Any
 
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect as open_websocket
 
-from tests.support import accounts
+from tests.support import accounts, databases
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import Server
 from tests.support.websockets_client import FIBER, PATHS, Client
@@ -79,11 +78,8 @@ def test_a_ticket_expires(server: Server, alice: Person) -> None:
     """Here its thirty seconds are taken away in the database."""
     good, late = (alice.rest.post("/ws/ticket").json()["ticket"] for _ in range(2))
     digest = hashlib.sha256(late.encode()).hexdigest()
-    database = sqlite3.connect(server.instance / "tasks.db", timeout=10)
-    with database:
-        change = "UPDATE tickets SET expires_at = expires_at - 31 WHERE digest = ?"
-        assert database.execute(change, (digest,)).rowcount == 1
-    database.close()
+    change = "UPDATE tickets SET expires_at = expires_at - 31 WHERE digest = :digest"
+    assert len(databases.run(server.instance, change, digest=digest)) == 1
     assert refused(server, f"{FIBER}?ticket={late}") == (401, "unauthorized")
     Client(server, f"{FIBER}?ticket={good}").ws.close()
 

@@ -14,19 +14,26 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASYNC_MODE = os.environ.get("ASYNC_MODE", "eventlet")
 ENGINE = os.environ.get("ENGINE", "on")
+DATABASE = os.environ.get("DATABASE", "sqlite")
 READY = re.compile(r"Serving on http://localhost:(\d+)")
 START_SECONDS = 20
 STOP_SECONDS = 12
 
 
+# Gives the URL of an instance's database; SQLite's need none.
+database_of: Callable[[Path], str] | None = None
+
+
 def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
-    """The environment of a server: nothing of ours but where programs are, and
-    what the whole suite may be run with."""
+    """The environment of a server: nothing of ours but where programs are, and what the whole
+    suite may be run with."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     base = {"INSTANCE_PATH": str(instance), "PORT": "0"}
     base |= {"ASYNC_MODE": ASYNC_MODE, "ENGINE": ENGINE}
     base["RATELIMIT_ENABLED"] = "0"  # every test comes from one address; test_limits sets it
     base["HASH_COST"] = "10"  # a thousand accounts are made; test_server has one at full cost
+    if database_of is not None and "DATABASE_URL" not in settings:
+        base["DATABASE_URL"] = database_of(instance)
     return kept | base | settings
 
 

@@ -5,7 +5,7 @@ import secrets
 import sqlalchemy as sa
 from alembic import op
 
-Seq = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+from task_app.models.columns import Seq, String, Text
 
 revision = "0001"
 down_revision = None
@@ -16,7 +16,7 @@ depends_on = None
 def upgrade() -> None:
     op.create_table(
         "event_rooms",
-        sa.Column("room", sa.String(length=64), nullable=False),
+        sa.Column("room", String(64), nullable=False),
         sa.Column("seq", Seq, autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("room", "seq"),
         sqlite_with_rowid=False,
@@ -24,23 +24,23 @@ def upgrade() -> None:
     op.create_table(
         "events",
         sa.Column("seq", Seq, autoincrement=False, nullable=False),
-        sa.Column("type", sa.String(length=64), nullable=False),
+        sa.Column("type", String(64), nullable=False),
         sa.Column("task_id", sa.Integer(), nullable=True),
         sa.Column("actor_id", sa.Integer(), nullable=True),
         sa.Column("data", sa.JSON(), nullable=False),
         sa.Column("changes", sa.JSON(), nullable=False),
         sa.Column("rooms", sa.JSON(), nullable=False),
-        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_at", String(27), nullable=False),
         sa.PrimaryKeyConstraint("seq"),
     )
     op.create_table(
         "idempotency_keys",
         sa.Column("actor_id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("key", sa.String(length=128), nullable=False),
-        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("key", String(128), nullable=False),
+        sa.Column("fingerprint", String(64), nullable=False),
         sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("first_seq", sa.Integer(), nullable=True),
-        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("first_seq", Seq, nullable=True),
+        sa.Column("created_at", String(27), nullable=False),
         sa.PrimaryKeyConstraint("actor_id", "key"),
     )
     op.create_index("ix_idempotency_keys_created_at", "idempotency_keys", ["created_at"])
@@ -50,8 +50,8 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("seq", Seq, nullable=False),
         sa.Column("floor", Seq, nullable=False),
-        sa.Column("epoch", sa.String(length=32), nullable=False),
-        sa.Column("visibility", sa.String(length=16), nullable=True),
+        sa.Column("epoch", String(32), nullable=False),
+        sa.Column("visibility", String(16), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -66,7 +66,7 @@ def upgrade() -> None:
 
     op.create_table(
         "revoked_tokens",
-        sa.Column("session", sa.String(length=64), nullable=False),
+        sa.Column("session", String(64), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("session"),
     )
@@ -74,9 +74,9 @@ def upgrade() -> None:
 
     op.create_table(
         "tickets",
-        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("digest", String(64), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
-        sa.Column("session", sa.String(length=64), nullable=False),
+        sa.Column("session", String(64), nullable=False),
         sa.Column("token_generation", sa.Integer(), nullable=False),
         sa.Column("token_expires_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
@@ -86,15 +86,15 @@ def upgrade() -> None:
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("username", sa.String(length=150), nullable=False),
-        sa.Column("email", sa.String(length=254), nullable=True),
-        sa.Column("password_hash", sa.String(length=255), nullable=True),
-        sa.Column("role", sa.String(length=16), nullable=False),
+        sa.Column("username", String(150), nullable=False),
+        sa.Column("email", String(254), nullable=True),
+        sa.Column("password_hash", String(255), nullable=True),
+        sa.Column("role", String(16), nullable=False),
         sa.Column("is_active", sa.Boolean(), nullable=False),
-        sa.Column("date_joined", sa.String(length=27), nullable=False),
-        sa.Column("last_login", sa.String(length=27), nullable=True),
+        sa.Column("date_joined", String(27), nullable=False),
+        sa.Column("last_login", String(27), nullable=True),
         sa.Column("token_generation", sa.Integer(), nullable=False),
-        sa.Column("external_id", sa.String(length=512), nullable=True),
+        sa.Column("external_id", String(512), nullable=True),
         sa.Column("sight_seq", Seq, nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("external_id"),
@@ -105,10 +105,10 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("task_id", sa.Integer(), nullable=True),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("message", sa.String(length=500), nullable=False),
+        sa.Column("kind", String(32), nullable=False),
+        sa.Column("message", String(500), nullable=False),
         sa.Column("is_read", sa.Boolean(), nullable=False),
-        sa.Column("created_at", sa.String(length=27), nullable=False),
+        sa.Column("created_at", String(27), nullable=False),
         sa.ForeignKeyConstraint(
             ["user_id"],
             ["users.id"],
@@ -121,21 +121,21 @@ def upgrade() -> None:
     op.create_table(
         "tasks",
         sa.Column("id", sa.Integer(), nullable=False),
-        sa.Column("title", sa.String(length=200), nullable=False),
-        sa.Column("description", sa.Text(), nullable=True),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("priority", sa.String(length=16), nullable=False),
-        sa.Column("due_date", sa.String(length=10), nullable=True),
+        sa.Column("title", String(200), nullable=False),
+        sa.Column("description", Text(), nullable=True),
+        sa.Column("status", String(16), nullable=False),
+        sa.Column("priority", String(16), nullable=False),
+        sa.Column("due_date", String(10), nullable=True),
         sa.Column("user_id", sa.Integer(), nullable=False),
         sa.Column("created_by", sa.Integer(), nullable=False),
         sa.Column("assigned_to", sa.Integer(), nullable=True),
-        sa.Column("created_at", sa.String(length=27), nullable=False),
-        sa.Column("updated_at", sa.String(length=27), nullable=False),
+        sa.Column("created_at", String(27), nullable=False),
+        sa.Column("updated_at", String(27), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("reminded_of", sa.String(length=10), nullable=True),
+        sa.Column("reminded_of", String(10), nullable=True),
         sa.Column(
             "due_key",
-            sa.String(length=10),
+            String(10),
             sa.Computed("coalesce(due_date, '9999-12-31')", persisted=True),
             nullable=False,
         ),

@@ -1,0 +1,1 @@
+"""The whole installation: five processes, PostgreSQL, Redis, nginx (`make test-cluster`)."""

@@ -1,0 +1,240 @@
+"""On PostgreSQL: the order of the log, races between transactions, text, and who waits for whom."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+
+from task_app.postgres import WAIT_SECONDS
+from tests.support import accounts, postgres
+from tests.support.accounts import PASSWORD, Person, unique
+from tests.support.clients import Rest, Socket
+from tests.support.postgres import Databases
+from tests.support.server import Server, refusal
+
+Listen = Callable[..., Socket]
+
+
+@pytest.fixture(scope="module")
+def server(postgresql: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    instance = tmp_path_factory.mktemp("instance")
+    running = Server(instance, DATABASE_URL=postgresql.of(instance)).start()
+    try:
+        yield running
+        assert running.stop() == 0, running.log
+        assert "Traceback" not in running.log, running.log
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="module")
+def admin(server: Server) -> Person:
+    return accounts.admin(server)
+
+
+@pytest.fixture
+def outside(postgresql: Databases, server: Server) -> Iterator[psycopg.Connection[Any]]:
+    """Another client of the server's database, in a transaction of its own."""
+    with postgresql.connect(postgresql.names[server.instance]) as connection:
+        connection.autocommit = False
+        yield connection
+        connection.rollback()
+
+
+def waiting(outside: psycopg.Connection[Any]) -> int:
+    """How many of the server's statements wait for a lock."""
+    found = outside.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+        "AND datname = current_database()"
+    ).fetchone()
+    assert found is not None
+    return int(found[0])
+
+
+def until(condition: Callable[[], Any], seconds: float = 10) -> None:
+    late, pause = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < late
+        pause.wait(0.01)
+
+
+def test_no_reader_skips_a_transaction_held_open(
+    postgresql: Databases, server: Server, alice: Person, listen: Listen, outside: Any
+) -> None:
+    """FAULTS: n is held open; n+1 cannot be committed, so nobody can see it first."""
+    hers = listen(alice, server.url)
+    [seq] = outside.execute("UPDATE log_head SET seq = seq + 1 RETURNING seq").fetchone()
+    outside.execute(
+        "INSERT INTO events VALUES (%s, 'task_deleted', 1, 1, %s, '[]', %s, '')",
+        (seq, f'{{"id": 1, "user_id": {alice.id}}}', f'["user:{alice.id}"]'),
+    )
+    with ThreadPoolExecutor(1) as pool:
+        later = pool.submit(alice.rest.new_task)
+        with postgresql.connect(postgresql.names[server.instance]) as watch:
+            until(lambda: waiting(watch))
+        assert (
+            int(alice.rest.get("/tasks").headers["X-Event-Seq"]) == seq - 1
+        )  # nobody waits to read
+        assert not later.done()
+        outside.commit()
+        made = later.result()
+    last = hers.wait_for("task_created")
+    assert (last["task"], last["seq"]) == (made["id"], seq + 1)
+    assert hers.wait_for("task_deleted")["seq"] == seq
+    assert [data["seq"] for _, data in hers.of_tasks()] == [seq, seq + 1]
+
+
+def test_a_slow_database_stalls_nobody_else(
+    server: Server, alice: Person, outside: Any, postgresql: Databases
+) -> None:
+    """A write that waits inside PostgreSQL keeps neither readers nor the hub."""
+    task = alice.rest.new_task()
+    outside.execute("SELECT 1 FROM tasks WHERE id = %s FOR UPDATE", (task["id"],))
+    with ThreadPoolExecutor(1) as pool:
+        held = pool.submit(
+            Rest(server.url, alice.token).patch, f"/tasks/{task['id']}", {"title": "B"}
+        )
+        with postgresql.connect(postgresql.names[server.instance]) as watch:
+            until(lambda: waiting(watch))
+        began = time.monotonic()
+        assert alice.rest.get("/tasks").status_code == 200
+        assert time.monotonic() - began < 1  # left to itself psycopg would wait in libpq
+        assert not held.done()
+        outside.rollback()
+        assert held.result().json()["title"] == "B"
+
+
+def test_a_lock_that_does_not_come(server: Server, alice: Person, outside: Any) -> None:
+    task = alice.rest.new_task()
+    outside.execute("SELECT 1 FROM tasks WHERE id = %s FOR UPDATE", (task["id"],))
+    began = time.monotonic()
+    answer = alice.rest.patch(f"/tasks/{task['id']}", {"title": "B"})
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert time.monotonic() - began < WAIT_SECONDS + 2
+
+
+def together(*calls: Callable[[], Any]) -> list[Any]:
+    """Call all at once, each from a thread of its own."""
+    start = threading.Barrier(len(calls))
+
+    def run(call: Callable[[], Any]) -> Any:
+        start.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(run, calls))
+
+
+def test_one_key_at_once_makes_one_task(server: Server, alice: Person) -> None:
+    key = {"Idempotency-Key": unique("key")}
+
+    def create() -> Any:
+        return Rest(server.url, alice.token).post("/tasks", {"title": "Sow"}, headers=key)
+
+    answers = together(*[create] * 8)
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len(alice.rest.get("/tasks").json()) == 1
+
+
+def test_one_name_at_once_makes_one_account(server: Server) -> None:
+    body = {"username": unique("Twin"), "password": PASSWORD}
+    answers = together(*[lambda: Rest(server.url).post("/register", body)] * 6)
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
+
+
+def test_one_version_at_once(server: Server, alice: Person) -> None:
+    path = f"/tasks/{alice.rest.new_task()['id']}"
+
+    def change(title: str) -> Any:
+        return Rest(server.url, alice.token).patch(
+            path, {"title": title}, headers={"If-Match": '"1"'}
+        )
+
+    answers = together(*(lambda n=n: change(f"By {n}") for n in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+
+
+def test_two_admins_cannot_both_go(
+    postgresql: Databases, server: Server, admin: Person, outside: Any
+) -> None:
+    """Each takes the other's place away, before either has committed; the one left must stay."""
+    body = {"username": unique("Boss"), "password": PASSWORD, "role": "admin"}
+    other = admin.rest.post("/users", body).json()["user"]
+    boss = accounts.sign_in(server.url, body["username"], PASSWORD)
+    outside.execute("UPDATE log_head SET seq = seq")  # so that neither can commit
+    change = {"role": "member"}
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [
+            pool.submit(admin.rest.put, f"/users/{other['id']}", change),
+            pool.submit(boss.rest.put, f"/users/{admin.id}", change),
+        ]
+        with postgresql.connect(postgresql.names[server.instance]) as watch:
+            until(lambda: waiting(watch) == 2)
+        outside.rollback()
+        assert sorted(job.result().status_code for job in jobs) == [200, 409]
+    [left] = [one for one in (admin, boss) if one.rest.get("/users").status_code == 200]
+    if left is boss:  # put things back for the tests to come
+        assert boss.rest.put(f"/users/{admin.id}", {"role": "admin"}).status_code == 200
+
+
+def test_text_is_by_code_point(
+    postgresql: Databases, start: Callable[..., Server], server: Server
+) -> None:
+    """Whatever locale the database was made with: as on SQLite."""
+    postgresql.query(
+        "CREATE DATABASE elsewhere TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US'"
+    )
+    url = postgresql.server.url("elsewhere")
+    postgres.migrate(url, server.instance)
+    running = start(DATABASE_URL=url)
+    name = unique("ÉMILE")
+    body = {"username": name, "password": PASSWORD}
+    assert Rest(running.url).post("/register", body).status_code == 201
+    emile = accounts.sign_in(running.url, name, PASSWORD)
+    assert Rest(running.url).post("/register", body).status_code == 409
+    titles = ["b", "a b", "A", "_", "ab", "Éclair", "a-b", "B"]
+    for title in titles:
+        emile.rest.new_task(title)
+    listed = [task["title"] for task in emile.rest.get("/tasks?sort=title").json()]
+    assert listed == sorted(titles)
+    paged, path = [], "/tasks?sort=title&limit=3"
+    while path:
+        page = emile.rest.get(path)
+        paged += [task["title"] for task in page.json()]
+        path = page.links.get("next", {}).get("url", "")
+    assert paged == listed
+    found = {task["title"] for task in emile.rest.get("/tasks?q=B").json()}
+    assert found == {"b", "a b", "ab", "a-b", "B"}
+    assert running.stop() == 0
+
+
+def test_migrations_at_once(
+    postgresql: Databases, start: Callable[..., Server], server: Server
+) -> None:
+    """Two operators, one schema; and no start before it is there."""
+    postgresql.query("CREATE DATABASE fresh")
+    url = postgresql.server.url("fresh")
+    code, said = refusal(server.instance, DATABASE_URL=url)
+    assert (code, said.count("\n")) == (1, 1)
+    assert "flask --app app db upgrade" in said
+    together(*[lambda: postgres.migrate(url, server.instance)] * 2)
+    assert postgresql.query("SELECT version_num FROM alembic_version", "fresh")
+    together(*[lambda: start(DATABASE_URL=url, PORT="0")] * 2)
+    assert postgresql.query("SELECT count(*) FROM users", "fresh") == [(1,)]  # one first admin
+
+
+def test_no_database_at_start(server: Server) -> None:
+    code, said = refusal(
+        server.instance, DATABASE_URL="postgresql://tasks:hidden@127.0.0.1:9/tasks"
+    )
+    assert (code, said.count("\n")) == (1, 1)
+    assert said.startswith("The database cannot be used: ")
+    assert "hidden" not in said

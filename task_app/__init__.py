@@ -19,6 +19,7 @@
       schemas/           what may come in, one file per entity
       access.py          actors; who may see and change a task; the rooms an event goes to
       pages.py           keyset pages
+      groups.py          writers that come together share a commit
       idempotency.py     a request sent again is answered again
       cache.py           pages that were read a moment ago
       events.py          EVENTS: type -> who gets it; the log
@@ -77,7 +78,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
-    → queries, events, presence → cache, idempotency → access, pages → schemas → models
+    → queries, events, presence → cache, groups, idempotency → access, pages → schemas → models
     → database → transactions
     → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies
 

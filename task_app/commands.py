@@ -11,10 +11,21 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from flask import current_app
 from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
 
-from task_app import auth, cache, database, events, idempotency, metrics, queries, task_lists
+from task_app import (
+    auth,
+    cache,
+    database,
+    events,
+    groups,
+    idempotency,
+    metrics,
+    queries,
+    task_lists,
+)
 from task_app.access import SYSTEM, Actor, team_sees_all
 from task_app.actions import broadcast, notifications, server, tasks, tickets, users
 from task_app.actions.call import Call
@@ -44,6 +55,7 @@ from task_app.transactions import Transaction
 # How long a write waits for another process to let go of the database, and how often it asks.
 WRITE_PATIENCE = 5.0
 WRITE_RETRY = 0.02
+GROUPS = "task_app.groups"  # among an application's extensions
 
 
 @dataclass(frozen=True)
@@ -308,21 +320,19 @@ def _validator(epoch: str, news: int, actor: Actor) -> str:
 
 
 def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
-    def transact(left: float) -> Result:
-        with database.writing(left) as tx:
-            if key and (kept := idempotency.kept_answer(tx, key)):
-                first = kept.first_seq or 0
-                return Result(command.status, kept.body, command.shape, seq=first, replayed=True)
-            body = command.action(tx, call)
-            committed = events.append(tx)
-            if key:
-                idempotency.keep(tx, key, body, committed[0].seq if committed else None)
-            tx.commit()
+    def act(tx: Transaction) -> Result:
+        if key and (kept := idempotency.kept_answer(tx, key)):
+            first = kept.first_seq or 0
+            return Result(command.status, kept.body, command.shape, seq=first, replayed=True)
+        body = command.action(tx, call)
+        committed = events.append(tx)
+        if key:
+            idempotency.keep(tx, key, body, committed[0].seq if committed else None)
         return Result(command.status, body, command.shape, committed)
 
     def attempt(left: float) -> Result:
         try:
-            return transact(left)
+            return _together(act, left)
         except IntegrityError as error:
             if auth.is_gone(call.actor):
                 raise unauthorized() from error
@@ -332,8 +342,33 @@ def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
 
     result = _patiently(attempt)
     if result.events:
-        return replace(result, reached=relay.publish(result.events))
+        return replace(result, reached=relay.reached_by(result.events))
     return result
+
+
+def _transact(acts: list[groups.Act[Result]], patience: float) -> list[Any]:
+    """Do the acts, commit once, and publish what they did, in order."""
+    with database.writing(patience) as tx:
+        outcomes = groups.do_each(tx, acts)
+        tx.commit()
+    metrics.COMMITS.inc()
+    committed = [
+        event for outcome in outcomes if isinstance(outcome, Result) for event in outcome.events
+    ]
+    if committed:
+        relay.publish(committed)
+    return outcomes
+
+
+def _together(act: groups.Act[Result], patience: float) -> Result:
+    """Do the act, with others where the application's writers form groups (`groups.py`)."""
+    extensions = current_app.extensions
+    if not database.groups_writers():
+        return _transact([act], patience)[0]
+    if GROUPS not in extensions:
+        extensions[GROUPS] = groups.Groups(_transact)
+    together: groups.Groups[Result] = extensions[GROUPS]
+    return together.run(act, patience)
 
 
 def _patiently(attempt: Callable[[float], Result]) -> Result:

@@ -196,6 +196,12 @@ def writing(patience: float) -> Iterator[Transaction]:
         turn.release()
 
 
+def groups_writers() -> bool:
+    """Whether writers form groups (`groups.py`): greenlets on SQLite do."""
+    pool: _Pool = current_app.extensions["task_app.database"]
+    return pool.keeps and current_app.config["ASYNC_MODE"] == "eventlet"
+
+
 def _begun(pool: _Pool, deadline: float) -> Session:
     """A session with the write lock.
 

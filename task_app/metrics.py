@@ -18,6 +18,7 @@ REQUESTS = Histogram(
 COMMANDS = Counter(
     "task_commands_total", "Commands and how they ended", ("command", "status"), registry=REGISTRY
 )
+COMMITS = Counter("task_commits_total", "Commits; writers may share one", registry=REGISTRY)
 EVENTS = Counter("task_events_total", "Events logged", ("type",), registry=REGISTRY)
 FANOUT = Histogram(
     "task_fanout_seconds",

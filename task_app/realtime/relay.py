@@ -46,8 +46,8 @@ class Relay:
         with app.app_context(), database.reading() as tx:
             self.last_seq, self.epoch = events.head(tx)
 
-    def publish(self, committed: list[Event]) -> int:
-        """Deliver what was just committed; returns how many connections were given it.
+    def publish(self, committed: list[Event]) -> None:
+        """Deliver what was just committed.
 
         Never raises: the change is done, and whatever cannot be delivered now is picked up by
         the poll.
@@ -58,8 +58,11 @@ class Relay:
                 self._deliver_all(committed)
             elif committed[-1].seq > self.last_seq:
                 self.catch_up()
-            # Not what was delivered just now: that may be others' events too, and the poll may
-            # have been here first.
+
+    def reached_by(self, committed: list[Event]) -> int:
+        """How many connections here were given these events, which were published just now (by
+        whom does not matter: the poll may have been first)."""
+        with self.lock:
             return sum(self.reached.get(event.seq, 0) for event in committed)
 
     def catch_up(self) -> None:

@@ -1,0 +1,125 @@
+"""Writers that come together share one transaction of SQLite's, and so one commit.
+
+A commit costs as much as everything before it: it writes a dozen pages to the log, nearly all of
+which the next task that is made writes again (and with `SQLITE_SYNCHRONOUS=FULL` it waits for the
+disk).  Under eventlet whoever writes first waits until the hub has been round once; those who
+came meanwhile are in its group.  Each has a savepoint of its own: what one may not do, or cannot,
+leaves the others as they were.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from task_app.errors import AppError
+from task_app.extensions import socketio
+from task_app.transactions import Transaction
+
+T = TypeVar("T")
+Act = Callable[[Transaction], T]
+# How many acts are done, committed and made known in one go: some milliseconds of the hub's time.
+MOST = 32
+
+
+class GroupRefused(Exception):
+    """The database refused something to one of a group, and nothing was done: which one shows
+    when each is alone."""
+
+
+class Member(Generic[T]):
+    """One act, and what became of it: `outcome` is its result or its error."""
+
+    __slots__ = ("act", "done", "outcome", "turn")
+
+    def __init__(self, act: Act[T]) -> None:
+        self.act = act
+        self.done = False
+        self.outcome: Any = None
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+    def settle(self, outcome: Any) -> None:
+        self.outcome = outcome
+        self.done = True
+        self.turn.release()
+
+    def result(self) -> T:
+        if isinstance(self.outcome, BaseException):
+            raise self.outcome
+        found: T = self.outcome
+        return found
+
+
+class Groups(Generic[T]):
+    """The writers of one application.  `transact(acts, patience)` does them in one transaction
+    and returns the outcome of each; what it raises has become of all of them.
+
+    For greenlets, which run one at a time and only let go where they wait.
+    """
+
+    def __init__(self, transact: Callable[[list[Act[T]], float], list[Any]]) -> None:
+        self.transact = transact
+        self.waiting: list[Member[T]] = []
+        self.led = False  # somebody gathers or commits a group
+
+    def run(self, act: Act[T], patience: float) -> T:
+        """Do the act with whoever else writes now.  Raises what it raised."""
+        member = Member(act)
+        self.waiting.append(member)
+        if self.led:
+            member.turn.acquire()  # until it is done, or first of those who wait
+            if member.done:
+                return member.result()
+        self.led = True
+        socketio.sleep(0)
+        group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
+        try:
+            outcomes = self._do([one.act for one in group], patience)
+        except BaseException as error:
+            outcomes = [error] * len(group)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for one, outcome in zip(group, outcomes, strict=True):
+                one.settle(outcome)
+            if self.waiting:
+                self.waiting[0].turn.release()
+            else:
+                self.led = False
+        return member.result()
+
+    def _do(self, acts: list[Act[T]], patience: float) -> list[Any]:
+        try:
+            return self.transact(acts, patience)
+        except GroupRefused:
+            outcomes: list[Any] = []
+        for act in acts:
+            try:
+                outcomes += self.transact([act], patience)
+            except Exception as error:
+                outcomes.append(error)
+        return outcomes
+
+
+def do_each(tx: Transaction, acts: list[Act[T]]) -> list[Any]:
+    """The result of each act, or the `AppError` it raised and nothing of what it had done.
+
+    Raises `GroupRefused`; for a single act, whatever that raised.
+    """
+    if len(acts) == 1:
+        return [acts[0](tx)]
+    outcomes: list[Any] = []
+    for act in acts:
+        part = Transaction(tx.session)
+        tx.session.driver.execute("SAVEPOINT act")
+        try:
+            outcomes.append(act(part))
+        except AppError as error:
+            tx.session.driver.execute("ROLLBACK TO act")
+            outcomes.append(error)
+        except Exception as error:
+            raise GroupRefused from error
+        tx.session.driver.execute("RELEASE act")
+    return outcomes

@@ -10,7 +10,7 @@ ARGS   ?=
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run test test-threading test-postgresql test-cluster cluster lint types check format bench bench-scale clean
+.PHONY: help venv install install-dev run test test-threading test-engine-off test-postgresql test-cluster cluster lint types check format bench bench-scale clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ test: install-dev  ## Run the whole test suite (ARGS="-k name" narrows it)
 
 test-threading: install-dev  ## Run the whole suite without eventlet
 	@ASYNC_MODE=threading $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-engine-off: install-dev  ## Run the whole suite with a greenlet for each WebSocket
+	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
 	@DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) $(ARGS)

@@ -164,7 +164,7 @@ SETTINGS: tuple[Setting, ...] = (
         "ENGINE",
         "on",
         values.choice("on", "off"),
-        "`on` writes events straight to the sockets (eventlet only)",
+        "`on`: idle WebSockets keep no greenlet, and events go straight to them (eventlet only)",
     ),
     Setting("ACCESS_TOKEN_MINUTES", "60", values.integer(1, 525600), "life of an access token"),
     Setting("REFRESH_TOKEN_DAYS", "30", values.integer(1, 3650), "life of a refresh token"),

@@ -35,9 +35,12 @@
                          that of sockets and streams is by asyncapi.py
       web/               what browsers load
       realtime/
-        wire.py          the server's end of a WebSocket
-        engine.py        how an event's bytes reach many sockets fast (eventlet)
+        clock.py         one timer for every connection
+        frames.py        WebSocket frames from bytes and to bytes
         outbox.py        what waits for one connection, bounded
+        wire.py          the server's end of a WebSocket
+        engine.py        WebSockets without a greenlet while they are idle (eventlet)
+        sessions.py      Engine.IO sessions on these
         packets.py       Socket.IO packets, strict
         relay.py         committed events -> this process, in seq order, each once
         hints.py         "there is something to read", from process to process
@@ -71,7 +74,9 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → realtime.hints
     → commands
-    → actions, realtime.relay → realtime.feeds → auth, dialects, task_lists → foreign
+    → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
+    → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
+    → auth, dialects, task_lists → foreign
     → queries, events, presence → cache, idempotency → access, pages → schemas → models
     → database → transactions
     → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies

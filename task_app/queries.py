@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, func, or_, select, union
 
@@ -56,6 +56,14 @@ _USERS_BY_NAME = select(_USERS).where(
     )
 )
 _USER_BY_EXTERNAL_ID = select(_USERS).where(_USERS.c.external_id == bindparam("external_id"))
+_HOLDER_COLUMNS = (_USERS.c.id, _USERS.c.username, _USERS.c.role, _USERS.c.token_generation)
+_HOLDER = Prepared(
+    select(*_HOLDER_COLUMNS).where(
+        _USERS.c.id == bindparam("id"),
+        _USERS.c.is_active,
+        ~select(RevokedToken.session).where(RevokedToken.session == bindparam("session")).exists(),
+    )
+)
 _REVOKED = select(RevokedToken.session).where(RevokedToken.session == bindparam("session"))
 _NOTIFICATION_BY_ID = select(_NOTIFICATIONS).where(_NOTIFICATIONS.c.id == bindparam("id"))
 _UNREAD = select(func.count()).where(
@@ -219,6 +227,22 @@ def access_notification_by_id(tx: Transaction, actor: Actor, notification_id: in
 
 def user_by_id(tx: Transaction, user_id: int) -> Row[Any] | None:
     return tx.execute(_USER_BY_ID, {"id": user_id}).one_or_none()
+
+
+class Holder(NamedTuple):
+    """Whose a token is."""
+
+    id: int
+    username: str
+    role: str
+    token_generation: int
+
+
+def holder(tx: Transaction, user_id: int, session: str) -> Holder | None:
+    """Who a token of this session stands for; None when the account is gone or disabled, or the
+    session was ended."""
+    rows = tx.run(_HOLDER, {"id": user_id, "session": session})
+    return Holder(*rows[0]) if rows else None
 
 
 def users_by_name(tx: Transaction, name: str) -> list[Row[Any]]:

@@ -16,7 +16,7 @@ from tests.support import server as support
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
 from tests.support.postgres import Databases
-from tests.support.server import ASYNC_MODE, DATABASE, Server
+from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, Server
 
 settings.register_profile(
     "suite",
@@ -28,6 +28,9 @@ settings.register_profile(
 settings.load_profile("suite")
 
 eventlet_only = pytest.mark.skipif(ASYNC_MODE != "eventlet", reason="a property of eventlet's mode")
+engine_only = pytest.mark.skipif(
+    ASYNC_MODE != "eventlet" or ENGINE != "on", reason="a property of the engine"
+)
 
 sqlite_only = pytest.mark.skipif(DATABASE != "sqlite", reason="a property of SQLite")
 

@@ -16,11 +16,10 @@ from flask import Flask
 from task_app import commands, jobs, presence
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
-from task_app.extensions import socketio
 from task_app.models.user import ADMIN
 from task_app.realtime.feeds import Subscriber, feeds
 from tests.conftest import sqlite_only
-from tests.support import accounts, statements
+from tests.support import accounts, sessions, statements
 from tests.support.clients import Rest
 from tests.support.server import Server
 
@@ -209,10 +208,10 @@ def test_a_repeated_broadcast_reaches_nobody_anew(app: Flask) -> None:
     token = execute(SYSTEM, "user.login", ADMIN_LOGIN).body["access_token"]
     headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "once"}
     message = {"type": "note", "data": None}
-    client = socketio.test_client(app, auth={"token": token})
+    client = sessions.connect(token)
     first, second = (
         app.test_client().post("/broadcast", json=message, headers=headers).json for _ in range(2)
     )
-    client.disconnect()
+    client.close()
     assert first == {"success": True, "message": "Broadcast sent", "recipients": 1}
     assert second == {"success": True, "message": "Broadcast sent"}

@@ -3,6 +3,7 @@ way of every request, changes a line of this table and is seen in the review."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -15,11 +16,10 @@ from task_app import auth, cache, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import COMMANDS, NOT_MODIFIED, authenticate, execute
 from task_app.errors import AppError
-from task_app.extensions import socketio
 from task_app.models.user import ADMIN, MEMBER
 from task_app.transactions import Transaction
 from tests.conftest import sqlite_only
-from tests.support import statements
+from tests.support import sessions, statements
 from tests.support.accounts import PASSWORD
 from tests.support.statements import recorded
 
@@ -198,7 +198,7 @@ def test_a_token_is_looked_up_once(app: Flask) -> None:
         authenticate(token)
     with recorded() as second:
         authenticate(token)
-    assert (first.verbs, second.verbs) == ("BEGIN SELECT SELECT ROLLBACK", "")
+    assert (first.verbs, second.verbs) == ("BEGIN SELECT ROLLBACK", "")
 
 
 def test_health(app: Flask) -> None:
@@ -211,12 +211,14 @@ def test_health(app: Flask) -> None:
 def test_create_over_a_socket(app: Flask) -> None:
     """The token in the payload, known already, and the delivery cost no statement."""
     token = execute(SYSTEM, "user.login", NAME).body["access_token"]
-    client = socketio.test_client(app, auth={"token": token})
+    session = sessions.connect(token)
+    command = json.dumps(["create_task", {"title": "Sow", "token": token}])
     with recorded() as caught:
-        answer = client.emit("create_task", {"title": "Sow", "token": token}, callback=True)
-    assert answer["title"] == "Sow"
+        session.handle(f"421{command}")
+    (answer,) = [packet.data for packet in session.poll() if packet.data.startswith("31")]
+    assert json.loads(answer[2:])[0]["title"] == "Sow"
     assert caught.verbs == "BEGIN INSERT LOG COMMIT".replace("LOG", LOG)
-    client.disconnect()
+    session.close()
 
 
 def test_one_more_is_noticed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:

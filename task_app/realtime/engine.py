@@ -1,62 +1,310 @@
-"""How an event's bytes reach many sockets fast; eventlet only.
+"""WebSockets that cost nothing while they are idle; eventlet only.
 
-Without it each frame goes through a queue, a switch to the connection's writer and back.  With it
-the greenlet that delivers writes the frame, encoded once for everybody, straight to each socket;
-only a socket that would block is left to its writer.  Everything works without it (`ENGINE=off`).
+As it comes, each connection keeps the greenlet of its request, with the HTTP server's buffers,
+and another one that writes: 60 KB.  Here the socket is taken out of the request once the
+handshake is done, and the request ends.  The hub calls when there is something to read; a
+greenlet runs while a message is handled, and no longer.  Who delivers an event writes its frame,
+encoded once for everybody, straight to each socket; what a socket does not take waits, bounded,
+until the hub says that there is room.
+
+Everything works without it: under `ENGINE=off`, in other modes than eventlet's and over TLS
+connections are `BlockingWebSocket`s.
 """
 
 from __future__ import annotations
 
+import logging
 import ssl
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
-from task_app.extensions import socketio
-from task_app.realtime.wire import WebSocket
+from task_app.realtime.clock import clock
+from task_app.realtime.frames import NORMAL, close_frame
+from task_app.realtime.outbox import FAREWELL_SECONDS, has_room, is_full
+from task_app.realtime.wire import (
+    CLOSE_SECONDS,
+    READ_BYTES,
+    BlockingWebSocket,
+    Client,
+    WebSocket,
+    taken,
+)
+
+log = logging.getLogger(__name__)
+
+HELD = 8  # frames that may be held back
+PAUSE = 0.01  # between two looks whether a client has read
+STOPPING, STOP_SECONDS = 1012, 1
+NONE_WAITING: deque[bytes] = deque(maxlen=0)  # of the connections for which nothing waits
 
 
 class Engine:
-    """`on` is set by the eventlet start-up.  Off, every frame is left to the writers."""
+    """Makes the WebSockets.  Off until `start`, which the eventlet start-up calls."""
+
+    hub: Any
+    spawn: Callable[..., object]
+    sleep: Callable[[float], None]
 
     def __init__(self) -> None:
         self.on = False
+        self.open: set[DetachedWebSocket] = set()
+        self.buffer = bytearray(READ_BYTES)
+        self.view = memoryview(self.buffer)
 
-    def offer(self, websocket: WebSocket, frame: bytes) -> bool:
-        """Write the frame now.  False when it must wait its turn: somebody is writing, or the
-        socket would block.
+    def start(self) -> None:
+        """From here on new connections are detached.  Call on the hub's thread."""
+        import eventlet
+        import eventlet.hubs
 
-        Never waits and never raises; the caller has seen to it that nothing is queued before.
-        Nothing here yields, so nobody else can begin to write in between.
-        """
-        if not self.on or websocket.closed:
-            return websocket.closed
-        # The real socket below eventlet's: it does not block and its send does not yield.
-        raw = getattr(websocket.socket, "fd", None)
-        if raw is None or isinstance(raw, ssl.SSLSocket):
-            return False  # TLS keeps state of its own between writes
-        if not websocket.lock.acquire(blocking=False):
-            return False
-        kept = False
+        self.hub = eventlet.hubs.get_hub()
+        self.spawn, self.sleep = eventlet.spawn_n, eventlet.sleep
+        self.on = True
+
+    def websocket(self, environ: Mapping[str, Any], max_message: int) -> WebSocket:
+        """The connection of a request that asks for a WebSocket and may have one."""
+        connection, early = taken(environ)
+        # The real socket below eventlet's.  TLS keeps state of its own between reads and writes.
+        raw = getattr(connection, "fd", None)
+        if not self.on or raw is None or isinstance(raw, ssl.SSLSocket):
+            return BlockingWebSocket(connection, max_message, early)
+        return DetachedWebSocket(raw, max_message, early)
+
+    def stop(self) -> None:
+        """End what is still open; clients have `STOP_SECONDS` to take what waits and to answer."""
+        for websocket in list(self.open):
+            websocket.end(STOPPING, "server_stopping")
+        until = time.monotonic() + STOP_SECONDS
+        while self.open and time.monotonic() < until:
+            self.sleep(PAUSE)
+
+
+class DetachedWebSocket(WebSocket):
+    """One that the hub serves.  `busy` is set while a greenlet does, to the client's messages or
+    to its beginning; what the client sends meanwhile waits in the kernel."""
+
+    __slots__ = ("busy", "bytes", "frames", "gone", "held", "raw", "reading", "writing")
+
+    def __init__(self, raw: Any, max_message: int, early: bytes) -> None:
+        super().__init__(max_message, early)
+        # The request and its server are left with a socket that says it is closed.
+        self.raw = type(raw)(raw.family, raw.type, raw.proto, raw.detach())
+        self.raw.setblocking(False)
+        self.reading: Any = None  # listeners of the hub
+        self.writing: Any = None
+        self.frames = NONE_WAITING
+        self.bytes = 0
+        self.held: list[bytes] | None = None
+        self.busy = True
+        self.gone = False
+
+    def serve(self, client: Client) -> None:
+        """Returns once the client has been begun with, and its first messages handled."""
+        self.client = client
+        engine.open.add(self)
+        client.begin()
+        self._work(self._next_for_client())
+
+    # --- reading
+
+    def _readable(self, _: int) -> None:
+        """Called by the hub, in its own greenlet: nothing here may wait."""
+        if self.busy:
+            self._stop_reading()
+            return
         try:
-            sent = raw.send(frame)
-            kept = 0 < sent < len(frame)
-            if kept:  # the rest before anything else: the lock goes with it
-                socketio.start_background_task(self._finish, websocket, frame[sent:])
-            return bool(sent)
+            size = self.raw.recv_into(engine.buffer)
         except BlockingIOError:
-            return False
+            return
         except OSError:
-            return True  # the connection is gone; its reader is about to notice
-        finally:
-            if not kept:
-                websocket.lock.release()
+            size = 0
+        if not size:
+            self.abort()
+        elif not self.closed:
+            self.heard_at = time.monotonic()
+            self.reader.feed(bytes(engine.view[:size]))
+            message = self._next_for_client()
+            if message is not None:
+                self.busy = True
+                engine.spawn(self._work, message)
 
-    def _finish(self, websocket: Any, rest: bytes) -> None:
+    def _work(self, message: str | bytes | None) -> None:
+        """Handle this message and those that came with it; in a greenlet."""
+        self.let_go()
         try:
-            websocket.socket.sendall(rest)
+            while message is not None:
+                self.client.handle(message)
+                message = self._next_for_client()
+                if message is not None:
+                    # Messages that came in one segment must not keep the hub from the others.
+                    engine.sleep(0)
+        except Exception:  # it would stay open and deaf
+            log.exception("a message failed")
+            self.abort()
+        self.busy = False
+        if self.reading is None and self.raw.fileno() >= 0:
+            self.reading = self._listen(engine.hub.READ, self._readable)
+
+    def _next_for_client(self) -> str | bytes | None:
+        """The next message that has to be handled in a greenlet."""
+        while (message := self._next_message()) is not None and self.client.took(message):
+            pass
+        return message
+
+    def _stop_reading(self) -> None:
+        if self.reading is not None:
+            engine.hub.remove(self.reading)
+            self.reading = None
+
+    def _listen(self, what: str, call: Callable[[int], None]) -> Any:
+        def guarded(descriptor: int) -> None:
+            try:
+                call(descriptor)
+            except Exception:  # the hub would print it and go on calling
+                log.exception("a WebSocket failed")
+                self.abort()
+
+        listener = engine.hub.add(what, self.raw.fileno(), guarded, _ignore, _ignore)
+        listener.greenlet = engine.hub.greenlet  # and not the one that has served the request
+        return listener
+
+    # --- writing
+
+    @property
+    def waiting(self) -> Collection[bytes]:
+        return self.frames
+
+    def backlog(self) -> tuple[int, int]:
+        return len(self.frames), self.bytes
+
+    def hold(self) -> None:
+        if self.held is None:
+            self.held = []
+
+    def let_go(self) -> None:
+        if self.held is not None:
+            frames, self.held = self.held, None
+            if frames:
+                self.put(b"".join(frames), always=True)
+
+    def put(self, frame: bytes, *, always: bool = False) -> bool:
+        if self.closed:
+            return True
+        if self.held is not None:
+            self.held.append(frame)
+            if len(self.held) >= HELD:
+                self.let_go()
+            return True
+        if self.frames:
+            if is_full(len(self.frames), self.bytes) and not always:
+                return False
+            self.frames.append(frame)
+            self.bytes += len(frame)
+            return True
+        self._write(frame)
+        return True
+
+    def _write(self, data: bytes) -> None:
+        """Nothing waits: write, and let the rest wait."""
+        try:
+            sent = self.raw.send(data)
+        except BlockingIOError:
+            sent = 0
         except OSError:
-            websocket.abort()
-        finally:
-            websocket.lock.release()
+            return  # the connection is gone; the hub is about to say so
+        if sent < len(data):
+            self.frames = deque([data[sent:]])
+            self.bytes = len(data) - sent
+            self.writing = self._listen(engine.hub.WRITE, self._writable)
+
+    def _writable(self, _: int) -> None:
+        """Called by the hub, in its own greenlet."""
+        try:
+            while self.frames:
+                first = self.frames[0]
+                sent = self.raw.send(first)
+                self.bytes -= sent
+                if sent < len(first):
+                    self.frames[0] = first[sent:]
+                    return
+                self.frames.popleft()
+        except BlockingIOError:
+            return
+        except OSError:
+            self.abort()
+            return
+        self._stop_writing()
+        if self.closed:
+            self._finish_writing()
+
+    def _stop_writing(self) -> None:
+        self.frames, self.bytes = NONE_WAITING, 0
+        if self.writing is not None:
+            engine.hub.remove(self.writing)
+            self.writing = None
+
+    def wait_for_room(self, seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not self.closed:
+            if has_room(*self.backlog()):
+                return True
+            self.let_go()
+            if time.monotonic() > until:
+                return False
+            engine.sleep(PAUSE)
+        return False
+
+    # --- the end
+
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
+        if self.closed:
+            return
+        self.let_go()
+        self.closed = True
+        farewell = close_frame(code, reason)
+        if self.frames:
+            self.frames.append(farewell)
+            clock.after(FAREWELL_SECONDS, self._give_up_writing)
+        else:
+            self._write(farewell)
+            if not self.frames:
+                self._finish_writing()
+        clock.after(CLOSE_SECONDS, self.abort)
+        self._tell_client()
+
+    def end(self, code: int, reason: str, *, discard: bool = False) -> None:
+        if discard and self.frames:
+            # The first may have been written in part.
+            self.frames = deque([self.frames[0]])
+            self.bytes = len(self.frames[0])
+        self.close(code, reason)
+
+    def abort(self) -> None:
+        self.closed = True
+        self._stop_reading()
+        self._stop_writing()
+        self.raw.close()
+        engine.open.discard(self)
+        self._tell_client()
+
+    def _finish_writing(self) -> None:
+        with suppress(OSError):
+            self.raw.shutdown(1)  # SHUT_WR
+
+    def _give_up_writing(self) -> None:
+        if self.frames:
+            self.abort()
+
+    def _tell_client(self) -> None:
+        if not self.gone:
+            self.gone = True
+            engine.spawn(self.client.gone)
+
+
+def _ignore(*_: object) -> None:
+    """The hub's word to a greenlet that waits for a descriptor: none does."""
 
 
 engine = Engine()

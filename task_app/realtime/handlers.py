@@ -10,7 +10,6 @@ as an `error` event.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,15 +28,15 @@ from task_app.dialects import NATIVE
 from task_app.errors import AppError, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
-from task_app.realtime import replay, wire
+from task_app.realtime import frames, replay, sessions
 from task_app.realtime.door import query_of
-from task_app.realtime.engine import engine
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.messages import Answer, answer
 from task_app.realtime.outbox import DRAIN_SECONDS, MAX_BYTES, MAX_MESSAGES
 from task_app.realtime.packets import ATTACHMENT, UNREADABLE, Packet
 from task_app.realtime.relay import relay
 from task_app.realtime.replay import Position
+from task_app.realtime.sessions import Session
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +61,8 @@ class SocketIOWire:
     """An event as Socket.IO clients get it."""
 
     def encode(self, event: Event, epoch: str) -> Encoded:
-        data = [event.type, NATIVE.event(event, epoch)]
-        text = Packet(packet.EVENT, data=data, namespace=ROOT).encode()
-        whole = engineio_packet.Packet(engineio_packet.MESSAGE, text)
-        return Encoded(whole, wire.frame(whole.encode()))
+        whole = _packet(event.type, NATIVE.event(event, epoch))
+        return Encoded(whole, frames.frame(whole.encode()))
 
 
 class Connection(Subscriber):
@@ -73,53 +70,37 @@ class Connection(Subscriber):
 
     wire = SocketIOWire()
 
-    def __init__(self, sid: str, eio_sid: str, actor: Actor | None, where: Position) -> None:
+    def __init__(
+        self, sid: str, eio_sid: str, session: Session, actor: Actor | None, where: Position
+    ) -> None:
         super().__init__()
         self.sid = sid
         self.eio_sid = eio_sid
+        self.outbox = session
         self.invited = actor  # who signs in once the client knows it is connected
         self.where = where
 
     def send(self, frame: Encoded) -> bool:
-        engine_socket = socketio.server.eio.sockets.get(self.eio_sid)
-        if engine_socket is None or engine_socket.closed:
-            return True
-        if engine_socket.upgraded and engine_socket.queue.empty():
-            websocket = getattr(engine_socket, "transport_socket", None)
-            if websocket is not None and engine.offer(websocket, frame.frame):
-                return True
-        if _is_full(engine_socket.queue):
-            return False
         # Packets are encoded once for everybody, which the public `emit` cannot do.
-        socketio.server.eio.send_packet(self.eio_sid, frame.packet)
-        return True
+        return self.outbox.give(frame.packet, frame.frame)
 
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         self.emit(name, payload)
 
     def emit(self, name: str, payload: Any) -> None:
         """Send this client, and nobody else, an event."""
-        socketio.server.emit(name, payload, to=self.sid, namespace=ROOT)
+        if not self.outbox.closed:
+            self.outbox.send(_packet(name, payload))
 
     def has_room(self) -> bool:
         """Whether more answers may wait: four times what events may, since a polling client can
         ask 512 things in one POST before it fetches an answer."""
-        engine_socket = socketio.server.eio.sockets.get(self.eio_sid)
-        if engine_socket is None or engine_socket.queue.empty():
-            return True
-        count, size = _backlog(engine_socket.queue)
+        count, size = self.outbox.backlog()
         return count < 4 * MAX_MESSAGES and size < 4 * MAX_BYTES
 
     def wait_for_room(self) -> bool:
-        until = time.monotonic() + DRAIN_SECONDS
-        while time.monotonic() < until:
-            engine_socket = socketio.server.eio.sockets.get(self.eio_sid)
-            if engine_socket is None or engine_socket.closed or self.ended:
-                return False
-            count, size = _backlog(engine_socket.queue)
-            if count < MAX_MESSAGES // 4 and size < MAX_BYTES // 4:
-                return True
-            socketio.sleep(0.01)
+        if self.outbox.wait_for_room(DRAIN_SECONDS):
+            return not self.ended
         self.end("slow_reader")
         return False
 
@@ -128,38 +109,33 @@ class Connection(Subscriber):
             return
         feeds.disconnect(self)
         self.emit("message", FAREWELL)
-        if reason in COME_BACK:
-            _close_transport(self.eio_sid, at_once=reason == "slow_reader")
+        if reason == "slow_reader":
+            self.outbox.cut()
+        elif reason in COME_BACK:
+            self.outbox.close()
         else:
             socketio.server.disconnect(self.sid, namespace=ROOT)
 
 
-def _backlog(queue: Any) -> tuple[int, int]:
-    """How many packets wait for a client, and their characters."""
-    waiting = list(queue.queue)
-    return len(waiting), sum(len(item.data or "") for item in waiting if item)
-
-
-def _is_full(queue: Any) -> bool:
-    if queue.empty():
-        return False
-    count, size = _backlog(queue)
-    return count >= MAX_MESSAGES or size >= MAX_BYTES
-
-
-def _close_transport(eio_sid: str, *, at_once: bool) -> None:
-    engine_socket = socketio.server.eio.sockets.get(eio_sid)
-    if engine_socket is None:
-        return
-    engine_socket.close(wait=False)
-    connection = getattr(engine_socket, "transport_socket", None)
-    if at_once and connection is not None:
-        connection.abort()  # its writer waits for a client that does not read
+def _packet(name: str, payload: Any) -> engineio_packet.Packet:
+    """An event as an Engine.IO packet."""
+    text = Packet(packet.EVENT, data=[name, payload], namespace=ROOT).encode()
+    return engineio_packet.Packet(engineio_packet.MESSAGE, text)
 
 
 class Manager(python_socketio.Manager):
-    """python-socketio's manager, with a word when the client has been told it is connected:
-    what is sent before that is lost on some clients."""
+    """python-socketio's manager without its rooms: every client is in one of its own there, and
+    each that leaves is looked for in every room.  Ours are those of `feeds`.
+
+    And with a word when the client has been told it is connected: what is sent before that is
+    lost on some clients.
+    """
+
+    def basic_enter_room(
+        self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
+    ) -> None:
+        if room is None:  # that of everybody in the namespace, which knows who is connected
+            super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
     def connect(self, sid: str, namespace: str) -> str:
         sid = super().connect(sid, namespace)
@@ -203,7 +179,9 @@ class TaskNamespace(Namespace):
         here = {connection.eio_sid for connection in list(self.connections.values())}
         nameless = set(socketio.server.eio.sockets) - here
         for eio_sid in nameless & self.nameless:
-            _close_transport(eio_sid, at_once=True)
+            session = socketio.server.eio.sockets.get(eio_sid)
+            if session is not None:
+                session.cut()
         self.nameless = nameless
 
     def _is_live(self, sid: str) -> bool:
@@ -220,7 +198,8 @@ class TaskNamespace(Namespace):
             log.exception("a connection could not be set up")
             raise Refused("The server could not set up the connection") from error
         eio_sid = socketio.server.manager.eio_sid_from_sid(sid, ROOT)
-        connection = self.connections[sid] = Connection(sid, eio_sid, actor, where)
+        session = socketio.server.eio.sockets[eio_sid]
+        connection = self.connections[sid] = Connection(sid, eio_sid, session, actor, where)
         feeds.connect(connection)
         return True
 
@@ -233,9 +212,7 @@ class TaskNamespace(Namespace):
         connection = self.connections.get(sid)
         if connection is None or event == ATTACHMENT:
             return None
-        # A client that sends much in one go must not keep the hub from the others, nor one that
-        # reads no answers fill the memory with them.
-        socketio.sleep(0)
+        # A client that reads no answers must not fill the memory with them.
         if not connection.has_room() and not connection.wait_for_room():
             return None
         try:
@@ -309,5 +286,5 @@ def register(app: Flask) -> None:
         cors_allowed_origins=lambda origin, environ: _origin_allowed(app, origin, environ),
         max_http_buffer_size=app.config["MAX_CONTENT_LENGTH"],
     )
-    wire.install(socketio.server.eio)
+    sessions.install(socketio.server.eio)
     socketio.on_namespace(handlers)

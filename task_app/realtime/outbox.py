@@ -15,6 +15,16 @@ DRAIN_SECONDS = 6
 FAREWELL_SECONDS = 1
 
 
+def is_full(messages: int, size: int) -> bool:
+    """Whether as many messages, or bytes, wait for one client as may."""
+    return messages >= MAX_MESSAGES or size >= MAX_BYTES
+
+
+def has_room(messages: int, size: int) -> bool:
+    """Whether less than a quarter of what may wait does: who waited for room goes on then."""
+    return messages < MAX_MESSAGES // 4 and size < MAX_BYTES // 4
+
+
 class Outbox(Generic[Message]):
     """A queue of encoded messages between whoever delivers and the connection's writer.
 
@@ -29,19 +39,15 @@ class Outbox(Generic[Message]):
         self.being_written = False
         self.changed = threading.Condition()
 
-    @property
-    def is_idle(self) -> bool:
-        """Nothing waits, and nothing that was taken is still being written."""
-        return not self.waiting and not self.being_written and not self.closed
-
-    def put(self, message: Message) -> bool:
-        """Add a message.  False when there is no room for it; it is not added then."""
+    def put(self, message: Message, *, always: bool = False) -> bool:
+        """Add a message.  False when there is no room for it; it is not added then, unless
+        `always`."""
         with self.changed:
             if self.closed:
                 return True  # nobody will read it, and nobody has to be told
             # What waits already decides, not how long the next one is: whoever was told that
             # there is room must be able to put any message, or it would ask for ever.
-            if len(self.waiting) >= MAX_MESSAGES or self.bytes >= MAX_BYTES:
+            if is_full(len(self.waiting), self.bytes) and not always:
                 return False
             self.waiting.append(message)
             self.bytes += len(message)
@@ -86,6 +92,4 @@ class Outbox(Generic[Message]):
             self.changed.wait_for(lambda: not self.waiting and not self.being_written, timeout)
 
     def _has_room(self) -> bool:
-        return self.closed or (
-            len(self.waiting) < MAX_MESSAGES // 4 and self.bytes < MAX_BYTES // 4
-        )
+        return self.closed or has_room(len(self.waiting), self.bytes)

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from engineio import socket as engineio_socket
-from engineio.exceptions import EngineIOError
-from engineio.payload import Payload
 from socketio import packet
 
 from task_app import jsonio
@@ -20,25 +17,6 @@ UNREADABLE = "\x00unreadable"
 # A binary attachment, which no event that was taken announced; it is passed over.
 ATTACHMENT = "\x00attachment"
 TAKEN = (packet.CONNECT, packet.DISCONNECT, packet.EVENT, packet.ACK)
-# Packets in one POST of the polling transport (python-engineio's own bound is 16).
-Payload.max_decode_packets = 512
-_take_post = engineio_socket.Socket.handle_post_request
-
-
-def _take_post_or_end(self: engineio_socket.Socket, environ: Any) -> None:
-    """Take a POST.  One with more packets, or that cannot be read, ends the session with 400.
-
-    As it comes, it is dropped, answered with 200 and logged with a traceback; or its request
-    waits for ever until the client has polled what waits for it.
-    """
-    try:
-        _take_post(self, environ)
-    except (EngineIOError, ValueError, TypeError, IndexError) as error:
-        self.close(wait=False, abort=True)
-        raise EngineIOError("the request cannot be read") from error
-
-
-engineio_socket.Socket.handle_post_request = _take_post_or_end
 
 
 class Packet(packet.Packet):

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
@@ -18,20 +19,18 @@ from flask import Flask
 from task_app import jsonio
 from task_app.access import Actor
 from task_app.dialects import Dialect
-from task_app.errors import AppError, invalid
+from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
-from task_app.extensions import socketio
-from task_app.realtime import replay, wire
+from task_app.realtime import frames, replay, wire
+from task_app.realtime.clock import clock
 from task_app.realtime.door import PATHS, actor_at_door, check_origin, query_of
 from task_app.realtime.engine import engine
 from task_app.realtime.feeds import ENDINGS, Subscriber, feeds
+from task_app.realtime.frames import POLICY
 from task_app.realtime.messages import answer, sign_in
-from task_app.realtime.outbox import DRAIN_SECONDS, FAREWELL_SECONDS, Outbox
+from task_app.realtime.outbox import DRAIN_SECONDS
 from task_app.realtime.replay import Position
 from task_app.realtime.wire import (
-    CLOSE_SECONDS,
-    GOING_AWAY,
-    POLICY,
     Allowance,
     HandshakeError,
     WebSocket,
@@ -42,6 +41,9 @@ from task_app.realtime.wire import (
 log = logging.getLogger(__name__)
 
 AUTH_SECONDS = 10
+WITHOUT_AUTH = "The first message must be auth with a token"
+PING_FRAME = frames.control_frame(frames.PING)
+SILENCE = 0.5  # of the patience with a silent client: then it is pinged
 
 
 class JsonWire:
@@ -51,36 +53,50 @@ class JsonWire:
         self.dialect = dialect
 
     def encode(self, event: Event, epoch: str) -> bytes:
-        return wire.frame(jsonio.dumps(self.dialect.event(event, epoch)))
+        return frames.frame(jsonio.dumps(self.dialect.event(event, epoch)))
 
 
 WIRES = {dialect.name: JsonWire(dialect) for dialect in PATHS.values()}
 
 
 class RawConnection(Subscriber):
-    """One raw WebSocket.  Messages wait in an outbox for the connection's writer."""
+    """One raw WebSocket, and who is served on it (`wire.Client`).
 
-    def __init__(self, websocket: WebSocket, dialect: Dialect) -> None:
+    `invited` is who signed in at the door; without anybody there, the first message must bring a
+    token.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        websocket: WebSocket,
+        dialect: Dialect,
+        invited: Actor | None,
+        where: Position,
+    ) -> None:
         super().__init__()
+        self.app = app
+        self.outbox = websocket
         self.wire = WIRES[dialect.name]
         self.dialect = dialect
-        self.websocket = websocket
-        self.outbox: Outbox[bytes] = Outbox()
+        self.invited = invited
+        self.where = where
+        self.expected = invited is None  # a token, before anything else
         self.pings = Allowance(100, 20)
 
+    # --- out
+
     def send(self, frame: bytes) -> bool:
-        if self.outbox.is_idle and engine.offer(self.websocket, frame):
-            return True
         return self.outbox.put(frame)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send this client, and nobody else, a message; never waits.  Without room, ends it."""
-        if not self.send(wire.frame(jsonio.dumps(message))):
+        if not self.send(frames.frame(jsonio.dumps(message))):
             self.end("slow_reader")
 
     def reply(self, message: dict[str, Any]) -> None:
         """Answer what the client sent.  Who sends much and reads little waits for its answers."""
-        frame = wire.frame(jsonio.dumps(message))
+        frame = frames.frame(jsonio.dumps(message))
         while not self.send(frame):
             if not self.wait_for_room():
                 return
@@ -98,37 +114,76 @@ class RawConnection(Subscriber):
         if self.ended:
             return
         feeds.disconnect(self)
-        slow = reason == "slow_reader"
-        self.outbox.close(discard=slow)
-        socketio.start_background_task(self._close, ENDINGS[reason], reason, slow)
+        self.outbox.end(ENDINGS[reason], reason, discard=reason == "slow_reader")
 
-    def _close(self, code: int, reason: str, slow: bool) -> None:
-        """Give what is on its way a moment to get out, then close."""
-        if not slow:
-            self.outbox.wait_until_written(FAREWELL_SECONDS)
-        until = time.monotonic() + FAREWELL_SECONDS
-        while self.websocket.lock.locked() and time.monotonic() < until:
-            socketio.sleep(0.05)
-        if not self.websocket.lock.locked():
-            self.websocket.close(code, reason)
-            socketio.sleep(CLOSE_SECONDS)  # for its answer
-        self.websocket.abort()
+    # --- in
 
-    def finish(self) -> None:
-        """The client ended it, or broke the protocol: what it asked before is answered first."""
-        if self.websocket.ending and not self.websocket.closed:
-            feeds.disconnect(self)
-            self.outbox.wait_until_written(FAREWELL_SECONDS)
-            self.websocket.close()
+    def begin(self) -> None:
+        feeds.connect(self)
+        clock.after(self.app.config["WS_TIMEOUT_SECONDS"] * SILENCE, self._look_for_life)
+        if self.invited is None:
+            clock.after(AUTH_SECONDS, self._lose_patience)
+            return
+        with self.app.app_context(), self._or_refuse():
+            replay.start(self, self.invited, self.where)
 
-    def write(self) -> None:
-        """Write what waits until the connection ends."""
+    def took(self, message: str | bytes) -> bool:
+        return self.ended  # what still comes is nobody's
+
+    def handle(self, message: str | bytes) -> None:
+        with self.app.app_context():
+            if self.expected:
+                with self._or_refuse():
+                    self._sign_in(_parse(message))
+            else:
+                _respond(self, message)
+
+    def gone(self) -> None:
+        feeds.disconnect(self)
+
+    def _sign_in(self, message: dict[str, Any]) -> None:
+        """The first message must bring a token.  Raises 401."""
+        if message.get("type") not in ("auth", "authenticate"):
+            raise unauthorized(WITHOUT_AUTH)
+        if self.where.seq is not None and "since" not in message:
+            message |= {"since": self.where.seq, "epoch": self.where.epoch}
+        self.expected = False
+        sign_in(self, message)
+
+    @contextmanager
+    def _or_refuse(self) -> Iterator[None]:
+        """Tell who could not sign in why, and end the connection."""
         try:
-            while (messages := self.outbox.take(60)) is not None:
-                for message in messages:
-                    self.websocket.send_frame(message)
-        except OSError:
-            self.websocket.abort()
+            yield
+        except AppError as error:
+            self._refuse(error)
+        except Exception:
+            log.exception("a connection could not be set up")
+            self.end("server_stopping")  # its client comes back
+
+    def _refuse(self, error: AppError) -> None:
+        self.tell({"type": "error", "status": error.status, **error.to_dict()})
+        self.end("unauthorized")
+
+    # --- patience
+
+    def _lose_patience(self) -> None:
+        if self.expected and not self.ended:
+            self._refuse(unauthorized(WITHOUT_AUTH))
+
+    def _look_for_life(self) -> None:
+        """Called when a ping may be due, and when its answer is."""
+        if self.ended or self.outbox.closed:
+            return
+        patience = self.app.config["WS_TIMEOUT_SECONDS"]
+        silent = time.monotonic() - self.outbox.heard_at
+        if silent >= patience:
+            self.end("timeout")
+        elif silent < patience * SILENCE:
+            clock.after(patience * SILENCE - silent, self._look_for_life)
+        else:
+            self.outbox.put(PING_FRAME)
+            clock.after(patience - silent, self._look_for_life)
 
 
 class Gateway:
@@ -146,18 +201,16 @@ class Gateway:
             return passed
         with self.app.app_context():
             try:
-                opened = self._open(environ, dialect)
+                connection = self._open(environ, dialect)
             except HandshakeError as error:
                 return _refuse(start_response, error.status, error.headers, "upgrade_required")
             except AppError as error:
                 status = f"{error.status} {HTTPStatus(error.status).phrase}"
                 return _refuse(start_response, status, [], error)
-            self._serve(*opened)
+        connection.outbox.serve(connection)
         return wire.finish(environ)
 
-    def _open(
-        self, environ: dict[str, Any], dialect: Dialect
-    ) -> tuple[RawConnection, Actor | None, Position]:
+    def _open(self, environ: dict[str, Any], dialect: Dialect) -> RawConnection:
         """The handshake.  Raises `HandshakeError`, `AppError`."""
         if not is_upgrade(environ):
             raise HandshakeError("426 Upgrade Required", [("Upgrade", "websocket")])
@@ -166,67 +219,9 @@ class Gateway:
         query = query_of(environ)
         actor = actor_at_door(environ, query)
         where = replay.position(query.get("since"), query.get("epoch"))
-        websocket = WebSocket(environ, self.app.config["WS_MAX_MESSAGE_BYTES"])
+        websocket = engine.websocket(environ, self.app.config["WS_MAX_MESSAGE_BYTES"])
         websocket.accept(key)
-        return RawConnection(websocket, dialect), actor, where
-
-    def _serve(self, connection: RawConnection, actor: Actor | None, where: Position) -> None:
-        feeds.connect(connection)
-        socketio.start_background_task(connection.write)
-        try:
-            if actor is None:
-                self._await_token(connection, where)
-            else:
-                replay.start(connection, actor, where)
-            if not connection.ended:
-                self._converse(connection)
-            connection.finish()
-        except AppError as error:
-            connection.tell({"type": "error", "status": error.status, **error.to_dict()})
-            connection.end("unauthorized")
-        finally:
-            connection.outbox.close()
-            feeds.disconnect(connection)
-            connection.websocket.drain()
-            connection.websocket.abort()
-
-    def _await_token(self, connection: RawConnection, where: Position) -> None:
-        """The first message must bring a token.  Raises 401."""
-        try:
-            text = connection.websocket.receive(AUTH_SECONDS)
-        except TimeoutError:
-            text = None
-        if connection.websocket.closed or connection.websocket.ending:
-            connection.ended = True
-            return
-        message = _parse(text)
-        if message.get("type") not in ("auth", "authenticate"):
-            raise AppError("unauthorized", 401, "The first message must be auth with a token")
-        if where.seq is not None and "since" not in message:
-            message |= {"since": where.seq, "epoch": where.epoch}
-        sign_in(connection, message)
-
-    def _converse(self, connection: RawConnection) -> None:
-        """Serve the client until it, or the server, ends the connection."""
-        # Half of the time for silence, half for the answer to a ping, which need not be a message.
-        patience = self.app.config["WS_TIMEOUT_SECONDS"] / 2
-        pinged_at: float | None = None
-        while not connection.ended:
-            try:
-                text = connection.websocket.receive(patience)
-            except TimeoutError:
-                if pinged_at is not None and connection.websocket.heard_at < pinged_at:
-                    connection.websocket.close(GOING_AWAY, "timeout")
-                    return
-                pinged_at = time.monotonic()
-                connection.websocket.ping()
-                continue
-            if text is None:
-                return
-            pinged_at = None
-            _respond(connection, text)
-            # Messages that came in one segment must not keep the hub from the others.
-            socketio.sleep(0)
+        return RawConnection(self.app, websocket, dialect, actor, where)
 
 
 def _respond(connection: RawConnection, text: str | bytes) -> None:
@@ -243,7 +238,7 @@ def _respond(connection: RawConnection, text: str | bytes) -> None:
             if connection.pings.take():
                 connection.reply({"type": "pong"})
             else:
-                connection.websocket.fail(POLICY, "too many pings")
+                connection.outbox.close(POLICY, "too many pings")
             return
         if kind in ("auth", "authenticate"):
             sign_in(connection, message)

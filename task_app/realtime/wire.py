@@ -1,8 +1,10 @@
-"""The server's end of a WebSocket (RFC 6455), for every transport and every ASYNC_MODE.
+"""The server's end of a WebSocket (RFC 6455): what every transport and every ASYNC_MODE shares.
 
-wsproto reads and writes the frames; this adds what a server owes itself: bounds, timeouts, close
-codes, and one writer at a time.  Engine.IO uses it too (`install`), because the WebSockets that
-Flask-SocketIO comes with unmask byte by byte, bound no fragments and negotiate deflate unasked.
+`WebSocket` has the protocol's rules and what a server owes itself: bounds, rates, close codes.
+`BlockingWebSocket` moves the bytes with a reader and a writer, each a thread or a greenlet of its
+own; `engine.py` has the one that needs neither.  Engine.IO uses them too, because the WebSockets
+that Flask-SocketIO comes with unmask byte by byte, bound no fragments and negotiate deflate
+unasked.
 """
 
 from __future__ import annotations
@@ -14,23 +16,35 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.utilities import LocalProtocolError
+from task_app.extensions import socketio
+from task_app.realtime.clock import clock
+from task_app.realtime.frames import (
+    BINARY,
+    CLOSE,
+    NORMAL,
+    PING,
+    POLICY,
+    PONG,
+    TEXT,
+    FrameError,
+    FrameReader,
+    close_frame,
+    control_frame,
+)
+from task_app.realtime.outbox import FAREWELL_SECONDS, Outbox
 
 log = logging.getLogger(__name__)
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455, section 1.3
 READ_BYTES = 65536
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, TOO_BIG, POLICY = 1000, 1001, 1002, 1009, 1008
 # Frames a client may send at once, and per second after that: an empty fragment or a pong costs
 # as much as a message.
 BURST, RATE = 5_000, 2_000
-CLOSE_SECONDS = 5  # for the close frame to get out, and for its answer
+CLOSE_SECONDS = 5  # for the answer to a close frame
 
 
 class HandshakeError(Exception):
@@ -63,20 +77,10 @@ def accept_key(environ: Mapping[str, Any]) -> str:
     return base64.b64encode(hashlib.sha1(key.encode() + GUID).digest()).decode()  # noqa: S324
 
 
-def frame(message: str | bytes) -> bytes:
-    """One whole message as the frame a server sends (RFC 6455, section 5.2): unmasked, so that
-    it is the same for every client and made once."""
-    payload = message.encode() if isinstance(message, str) else message
-    opcode = b"\x81" if isinstance(message, str) else b"\x82"
-    if len(payload) < 126:
-        return opcode + bytes((len(payload),)) + payload
-    if len(payload) < 1 << 16:
-        return opcode + b"\x7e" + len(payload).to_bytes(2, "big") + payload
-    return opcode + b"\x7f" + len(payload).to_bytes(8, "big") + payload
-
-
 class Allowance:
     """So many at once, and so many a second after that (a token bucket)."""
+
+    __slots__ = ("burst", "counted_at", "left", "rate")
 
     def __init__(self, burst: int, rate: int) -> None:
         self.burst, self.rate = burst, rate
@@ -89,165 +93,230 @@ class Allowance:
         return self.left >= 0
 
 
-class WebSocket:
-    """One connection after its handshake.  `receive` belongs to one reader; anybody may send."""
+class Client(Protocol):
+    """Who is served on a WebSocket.  Only `took` and `gone` may be called side by side with the
+    others, of which each waits for the one before."""
 
-    def __init__(self, environ: Mapping[str, Any], max_message: int) -> None:
-        self.socket, self.early = _taken(environ)
-        self.max_message = max_message
-        self.frames = Connection(ConnectionType.SERVER)
-        self.lock = threading.Lock()
-        self.closed = False
-        self.close_code: int | None = None
-        self.ending: tuple[int, str] | None = None  # the client ended it; what `close` will say
-        self.heard_at = 0.0  # when the last bytes came, by `time.monotonic`
+    def begin(self) -> None:
+        """The handshake is done, nothing has been read yet.  May wait; must not raise."""
+
+    def took(self, message: str | bytes) -> bool:
+        """Handle a message if that can neither wait nor take long; else False."""
+
+    def handle(self, message: str | bytes) -> None:
+        """Handle a message.  May wait; must not raise."""
+
+    def gone(self) -> None:
+        """The client has closed the connection, or lost it.  May wait; must not raise."""
+
+
+class WebSocket:
+    """One connection after its handshake; `client` is served on it and may be exchanged.
+
+    `closed` is set once nothing more is read from it or sent on it, but the close frame;
+    `heard_at` is the time (monotonic) at which something last came.
+    """
+
+    __slots__ = ("allowance", "client", "closed", "heard_at", "reader")
+    client: Client
+
+    def __init__(self, max_message: int, early: bytes) -> None:
+        self.reader = FrameReader(max_message)
         self.allowance = Allowance(BURST, RATE)
-        self.parts: list[str | bytes | bytearray] = []
-        self.size = 0
-        self.incoming: Any = iter(())
+        self.closed = False
+        self.heard_at = time.monotonic()
+        self.reader.feed(early)
 
     def accept(self, key: str) -> None:
-        """Answer the handshake."""
-        self._write(
+        """Answer the handshake, when the first frame goes out or the client is served.  `key` is
+        that of `accept_key`."""
+        self.hold()
+        self.put(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
         )
 
-    def send(self, message: str | bytes) -> None:
-        """Send one message.  Raises `OSError` when the connection is gone."""
-        self.send_frame(frame(message))
+    def serve(self, client: Client) -> None:
+        """Give the client's messages to `client`, one after the other, until the connection ends.
+        May return before that."""
+        raise NotImplementedError
 
-    def send_frame(self, data: bytes) -> None:
-        """Send what `frame` made.  Raises `OSError` when the connection is gone."""
-        with self.lock:
-            if self.frames.state in (ConnectionState.CLOSED, ConnectionState.LOCAL_CLOSING):
-                return
-            self._write(data)
+    def hold(self) -> None:
+        """Hold back the frames to come until `let_go`, so that they go out in one piece.  A hint,
+        for moments in which nobody waits for anything."""
 
-    def ping(self) -> None:
-        self._send(Ping(payload=b""))
+    def let_go(self) -> None:
+        """The end of `hold`; so is every wait for the client."""
 
-    def receive(self, timeout: float | None) -> str | bytes | None:
-        """The next message; None when the connection has ended or must end: the client closed
-        it, broke the protocol or went too far (`ending`).  Whoever reads then has what the client
-        asked before answered, and calls `close`.
+    def put(self, frame: bytes, *, always: bool = False) -> bool:
+        """Put a frame on its way; neither waits nor raises.
 
-        Raises `TimeoutError` when nothing at all, not even a pong, came for `timeout` seconds.
+        False when as much waits for this client as may; the frame is not put then, unless
+        `always`.
         """
-        self.socket.settimeout(timeout)
-        while not self.closed and self.ending is None:
-            for event in self.incoming:
-                message = self._take(event)
-                if message is not None:
-                    return message
-                if self.closed or self.ending is not None:
-                    return None
-            data = self._read()
-            if not data:
-                self.closed = True
-                return None
-            self.heard_at = time.monotonic()
-            self.frames.receive_data(data)
-            self.incoming = self.frames.events()
-        return None
+        raise NotImplementedError
 
-    def _read(self) -> bytes:
-        if self.early:
-            data, self.early = self.early, b""
-            return data
-        try:
-            return bytes(self.socket.recv(READ_BYTES))
-        except TimeoutError:
-            raise
-        except OSError:
-            return b""
+    @property
+    def waiting(self) -> Collection[bytes]:
+        """The frames that have not been written yet."""
+        raise NotImplementedError
 
-    def _take(self, event: Any) -> str | bytes | None:
-        """What a frame means: a whole message, or None and whatever it made us do."""
-        if isinstance(event, TextMessage | BytesMessage):
-            if event.frame_finished and not self._within_rate():
-                return None
-            if event.data:
-                self.parts.append(event.data)
-            self.size += len(event.data)
-            if self.size > self.max_message:
-                self.fail(TOO_BIG, f"a message is at most {self.max_message} bytes")
-            elif event.message_finished:
-                return self._whole(event)
-        elif isinstance(event, Ping | Pong):
-            if self._within_rate() and isinstance(event, Ping):
-                self._send(event.response(), quietly=True)
-        elif isinstance(event, CloseConnection):
-            self.close_code = event.code
-            # After a fault of the client's, wsproto makes the event itself, with the right code.
-            self.fail(event.code if event.code != 1005 else NORMAL, event.reason or "")
-        return None
+    def backlog(self) -> tuple[int, int]:
+        """How many frames wait, and their bytes."""
+        raise NotImplementedError
 
-    def _whole(self, event: TextMessage | BytesMessage) -> str | bytes | None:
-        parts, self.parts, self.size = self.parts, [], 0
-        if isinstance(event, TextMessage):
-            text = "".join(parts)  # type: ignore[arg-type]
-            if len(text) * 4 > self.max_message and len(text.encode()) > self.max_message:
-                self.fail(TOO_BIG, f"a message is at most {self.max_message} bytes")
-                return None
-            return text
-        return b"".join(parts)  # type: ignore[arg-type]
-
-    def _within_rate(self) -> bool:
-        """Whether the client keeps to the rate; ends the connection when it does not."""
-        kept = self.allowance.take()
-        if not kept:
-            self.fail(POLICY, "too many messages")
-        return kept
-
-    def fail(self, code: int, reason: str) -> None:
-        """Take nothing more from the client: the connection ends by its doing.  Its close frame
-        waits for `close`, because nothing may follow it, not even an answer."""
-        self.ending = self.ending or (code, reason)
+    def wait_for_room(self, seconds: float) -> bool:
+        """Wait until less than a quarter of what may wait does.  False when that took too long, or
+        at the end."""
+        raise NotImplementedError
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
-        """End the connection with a close frame, once; never raises."""
+        """Close once what waits has been written, or has had a moment to be: a close frame, then
+        what the client still sends is read away for a while (or the kernel would answer it with a
+        reset, and the client never see the close frame).  May wait; never raises."""
+        raise NotImplementedError
+
+    def end(self, code: int, reason: str, *, discard: bool = False) -> None:
+        """The same without waiting; what waits may be discarded."""
+        raise NotImplementedError
+
+    def abort(self) -> None:
+        """End the connection now; whoever waits in it, reader or writer, wakes up."""
+        raise NotImplementedError
+
+    def _next_message(self) -> str | bytes | None:
+        """The next whole message of what has been read; None when there is none, or the
+        connection is closed.  Does what control frames ask, and closes who breaks a rule."""
+        while not self.closed:
+            try:
+                found = self.reader.next()
+            except FrameError as error:
+                self.close(error.code, error.reason)
+                return None
+            if found is None:
+                return None
+            if not self.allowance.take():
+                self.close(POLICY, "too many messages")
+                return None
+            opcode, content = found
+            if opcode in (TEXT, BINARY):
+                return content  # type: ignore[no-any-return]
+            if opcode == PING:
+                self.put(control_frame(PONG, content))  # who reads none may go without
+            elif opcode == CLOSE:
+                self.close(content)
+        return None
+
+
+class BlockingWebSocket(WebSocket):
+    """One that is served by whoever calls `serve`, and written to by a background task."""
+
+    def __init__(self, connection: Any, max_message: int, early: bytes) -> None:
+        super().__init__(max_message, early)
+        self.socket = connection
+        self.outbox: Outbox[bytes] = Outbox()
+        self.lock = threading.Lock()  # of the socket's writing end
+        self.closing = threading.Lock()  # taken by who closes, for good
+
+    def serve(self, client: Client) -> None:
+        self.client = client
+        self.socket.settimeout(None)
+        socketio.start_background_task(self._write)
+        try:
+            self.client.begin()
+            self._read()
+        finally:
+            self.closed = True
+            self.client.gone()
+            self.outbox.close()
+            self._drain()
+            self.abort()
+
+    def put(self, frame: bytes, *, always: bool = False) -> bool:
+        return self.closed or self.outbox.put(frame, always=always)
+
+    @property
+    def waiting(self) -> Collection[bytes]:
+        return self.outbox.waiting
+
+    def backlog(self) -> tuple[int, int]:
+        return len(self.outbox.waiting), self.outbox.bytes
+
+    def wait_for_room(self, seconds: float) -> bool:
+        return self.outbox.wait_for_room(seconds)
+
+    def close(self, code: int = NORMAL, reason: str = "") -> None:
+        if not self.closing.acquire(blocking=False):
+            return
+        # What the client asked before is answered first; nothing may follow the close frame.
+        self.outbox.close()
+        self.outbox.wait_until_written(FAREWELL_SECONDS)
         if self.closed:
             return
         self.closed = True
-        code, reason = self.ending or (code, reason)
-        self.close_code = self.close_code or code
-        try:
-            self.socket.settimeout(CLOSE_SECONDS)
-            self._send(CloseConnection(code=code, reason=reason[:60]), quietly=True)
-            # What the client has sent is read away, or the kernel would answer it with a reset
-            # and the client would never see the close frame.
-            self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
+        # A writer that waits for the client keeps the lock: no close frame can get past it.
+        if self.lock.acquire(timeout=FAREWELL_SECONDS):
+            with suppress(OSError):
+                self.socket.settimeout(CLOSE_SECONDS)
+                self._write_at_once(close_frame(code, reason))
+                self.socket.shutdown(socket.SHUT_WR)
+            self.lock.release()
+            clock.after(CLOSE_SECONDS, self.abort)
+        else:
+            self.abort()
 
-    def drain(self) -> None:
-        """Read away what is still coming after a close, for a moment."""
-        until = time.monotonic() + CLOSE_SECONDS
-        try:
-            self.socket.settimeout(1)
-            while time.monotonic() < until and self.socket.recv(READ_BYTES):
-                pass
-        except OSError:
-            pass
+    def end(self, code: int, reason: str, *, discard: bool = False) -> None:
+        self.outbox.close(discard)
+        socketio.start_background_task(self.close, code, reason)
 
     def abort(self) -> None:
-        """End the connection now: whoever waits in it, reader or writer, wakes up."""
         self.closed = True
+        self.outbox.close(discard=True)
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
-    def _send(self, event: Any, quietly: bool = False) -> None:
-        try:
-            with self.lock:
-                if self.frames.state in (ConnectionState.CLOSED, ConnectionState.LOCAL_CLOSING):
-                    return
-                self._write(self.frames.send(event))
-        except (OSError, LocalProtocolError) as error:
-            if not quietly:
-                raise ConnectionError("the WebSocket is closed") from error
+    def _read(self) -> None:
+        while not self.closed:
+            message = self._next_message()
+            if message is not None:
+                if not self.client.took(message):
+                    self.client.handle(message)
+                    # Messages that came in one segment must not keep the hub from the others.
+                    socketio.sleep(0)
+                continue
+            data = b"" if self.closed else self._receive()
+            if not data:
+                return
+            self.heard_at = time.monotonic()
+            self.reader.feed(data)
 
-    def _write(self, data: bytes) -> None:
+    def _receive(self) -> bytes:
+        try:
+            return bytes(self.socket.recv(READ_BYTES))
+        except OSError:
+            return b""
+
+    def _drain(self) -> None:
+        """Read away what is still coming after a close, for a moment."""
+        until = time.monotonic() + CLOSE_SECONDS
+        with suppress(OSError):
+            self.socket.settimeout(1)
+            while time.monotonic() < until and self.socket.recv(READ_BYTES):
+                pass
+
+    def _write(self) -> None:
+        """Write what waits until the connection ends."""
+        try:
+            while (messages := self.outbox.take(60)) is not None:
+                for message in messages:
+                    with self.lock:
+                        if self.closed:
+                            return
+                        self._write_at_once(message)
+        except OSError:
+            self.abort()
+
+    def _write_at_once(self, data: bytes) -> None:
         self.socket.sendall(data)
 
 
@@ -256,7 +325,7 @@ def connection_of(environ: Mapping[str, Any]) -> Any:
     return environ.get("task_app.connection") or environ["werkzeug.socket"]
 
 
-def _taken(environ: Mapping[str, Any]) -> tuple[Any, bytes]:
+def taken(environ: Mapping[str, Any]) -> tuple[Any, bytes]:
     """The request's socket, from now on ours alone, and what was read past the request."""
     connection = environ.get("task_app.connection")
     if connection is not None:
@@ -274,7 +343,7 @@ def finish(environ: Mapping[str, Any]) -> Iterable[bytes]:
     """
     if "task_app.connection" not in environ:
         raise ConnectionError("the connection was a WebSocket")
-    return []
+    return ()
 
 
 def _already_read(reader: Any, connection: Any) -> bytes:
@@ -288,61 +357,3 @@ def _already_read(reader: Any, connection: Any) -> bytes:
         return b""
     finally:
         connection.settimeout(timeout)
-
-
-class EngineIOWebSocket:
-    """What Engine.IO asks of a WebSocket: called as a WSGI application, it upgrades and hands
-    itself to `handler`; then `wait`, `send` and `close`."""
-
-    def __init__(self, handler: Callable[[Any], Any], server: Any) -> None:
-        self.handler = handler
-        self.server = server
-        self.connection: WebSocket | None = None
-        self.patience = server.ping_interval + server.ping_timeout
-
-    def __call__(self, environ: Mapping[str, Any], start_response: Any) -> Iterable[bytes]:
-        try:
-            key = accept_key(environ)
-        except HandshakeError as error:
-            start_response(error.status, [*error.headers, ("Content-Length", "0")])
-            return []
-        connection = WebSocket(environ, self.server.max_http_buffer_size)
-        self.connection = connection
-        engine_socket = self.handler.__self__  # type: ignore[attr-defined]
-        engine_socket.transport_socket = connection
-        connection.accept(key)
-        try:
-            self.handler(self)
-        except ValueError as error:
-            # A packet that is none ends Engine.IO's handler, without its own clean-up.
-            log.info("a malformed Engine.IO packet: %s", error)
-        finally:
-            engine_socket.close(wait=False, abort=True)
-            connection.close()
-        return finish(environ)
-
-    def wait(self) -> str | bytes | None:
-        if self.connection is None:
-            return None
-        try:
-            message = self.connection.receive(self.patience)
-        except TimeoutError:
-            return None
-        if isinstance(message, str) and not "0" <= message[:1] <= "9":
-            # No packet: raised over, it would end the connection before its last answers are out.
-            self.connection.fail(NORMAL, "")
-            return None
-        return message  # after None, Engine.IO's writer writes what waits, then closes
-
-    def send(self, message: str | bytes) -> None:
-        if self.connection is not None:
-            self.connection.send(message)
-
-    def close(self) -> None:
-        if self.connection is not None:
-            self.connection.close()
-
-
-def install(engine: Any) -> None:
-    """Make Engine.IO use these WebSockets."""
-    engine._async = {**engine._async, "websocket": EngineIOWebSocket}

@@ -13,7 +13,6 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from task_app import auth, database, events, metrics, presence
 from task_app.errors import AppError, unauthorized
-from task_app.extensions import socketio
 from task_app.realtime.feeds import feeds
 from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
@@ -88,10 +87,7 @@ def _lag() -> float:
 def _pending() -> int:
     with feeds.lock:
         outboxes = [getattr(subscriber, "outbox", None) for subscriber in feeds.connected]
-    pending = sum(len(outbox.waiting) for outbox in outboxes if outbox is not None)
-    # What waits for a Socket.IO client is in a queue of python-engineio's.
-    clients = list(socketio.server.eio.sockets.values())
-    return pending + sum(client.queue.qsize() for client in clients)
+    return sum(len(outbox.waiting) for outbox in outboxes if outbox is not None)
 
 
 def _check_may_read_metrics() -> None:

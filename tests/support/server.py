@@ -13,6 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ASYNC_MODE = os.environ.get("ASYNC_MODE", "eventlet")
+ENGINE = os.environ.get("ENGINE", "on")
 DATABASE = os.environ.get("DATABASE", "sqlite")
 READY = re.compile(r"Serving on http://localhost:(\d+)")
 START_SECONDS = 20
@@ -24,10 +25,11 @@ database_of: Callable[[Path], str] | None = None
 
 
 def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
-    """The environment of a server: nothing of ours but where programs are, ASYNC_MODE, and the
-    database that DATABASE chooses."""
+    """The environment of a server: nothing of ours but where programs are, and what the whole
+    suite may be run with."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    base = {"INSTANCE_PATH": str(instance), "PORT": "0", "ASYNC_MODE": ASYNC_MODE}
+    base = {"INSTANCE_PATH": str(instance), "PORT": "0"}
+    base |= {"ASYNC_MODE": ASYNC_MODE, "ENGINE": ENGINE}
     base["RATELIMIT_ENABLED"] = "0"  # every test comes from one address; test_limits sets it
     base["HASH_COST"] = "10"  # a thousand accounts are made; test_server has one at full cost
     if database_of is not None and "DATABASE_URL" not in settings:
@@ -37,6 +39,8 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
 
 class Server:
     """One server on a free port of 127.0.0.1.  What it prints is kept in `log`."""
+
+    program: Sequence[str] = ("app.py",)  # what Python is told to run
 
     def __init__(self, instance: Path, arguments: Sequence[str] = (), **settings: str) -> None:
         self.instance = instance
@@ -49,7 +53,7 @@ class Server:
     def start(self) -> Server:
         self.output, self.port, ready = [], 0, threading.Event()
         self.process = process = subprocess.Popen(
-            [sys.executable, "-u", "app.py", *self.arguments],
+            [sys.executable, "-u", *self.program, *self.arguments],
             cwd=ROOT,
             env=environment(self.instance, self.settings),
             stdout=subprocess.PIPE,

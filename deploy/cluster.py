@@ -166,6 +166,8 @@ def main() -> int:
     except KeyboardInterrupt:
         print()
     finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # a second one would leave things behind
         cluster.stop()
     return 0
 

@@ -10,7 +10,7 @@ ARGS   ?=
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run test test-threading test-engine-off test-postgresql test-cluster cluster lint types check format bench bench-scale clean
+.PHONY: help venv install install-dev run test test-threading test-engine-off soak test-postgresql test-cluster cluster lint types check format bench bench-scale clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ test-threading: install-dev  ## Run the whole suite without eventlet
 
 test-engine-off: install-dev  ## Run the whole suite with a greenlet for each WebSocket
 	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+soak: install-dev  ## Run the long forms of tests that have one
+	@SOAK=1 $(BIN)/python -m pytest tests/test_schemathesis.py $(ARGS)
 
 test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
 	@DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) $(ARGS)

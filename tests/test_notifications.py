@@ -163,3 +163,16 @@ def test_due_date_near(
     alice.rest.patch(f"/tasks/{near['id']}", {"due_date": day[0]})
     execute(SYSTEM, "notification.remind", {})
     assert notices(alice, near) == [message, ("due", f'"Sow" is due on {day[0]}')]
+
+
+def test_a_list_that_is_held_already(people: tuple[Person, ...]) -> None:
+    """It has not changed until something is new to its reader."""
+    alice, bob = people[:2]
+    held = bob.rest.get("/notifications").headers["ETag"]
+    assert bob.rest.get("/notifications", headers={"If-None-Match": held}).status_code == 304
+    alice.rest.new_task(assigned_to=bob.id)
+    changed = bob.rest.get("/notifications", headers={"If-None-Match": held})
+    assert (changed.status_code, changed.headers["X-Unread-Count"]) == (200, "1")
+    bob.rest.put(f"/notifications/{changed.json()[0]['id']}")
+    read = bob.rest.get("/notifications", headers={"If-None-Match": changed.headers["ETag"]})
+    assert (read.status_code, read.headers["X-Unread-Count"]) == (200, "0")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +32,7 @@ OWN_ACCOUNT = ("/profile", "/password")
 ENDS_SESSION = "/logout"
 ROUNDS = 3
 SOAK = os.environ.get("SOAK") == "1"
+CURSOR = re.compile("(?s)(?=.*\\S)[^\\x00\\ud800-\\udfff]{1,1000}")  # any text is one, in form
 FLAGS = (*Flag().truthy, *Flag().falsy)
 REFERENCES = ("user_id", "assigned_to", "reassign_to")
 
@@ -140,7 +142,10 @@ def mend(case: schemathesis.Case, world: World, *, targets: bool = True) -> None
         for name in REFERENCES:
             if is_id(found.get(name)):
                 found[name] = world.person.id
-        found.pop("cursor", None)
+        if "cursor" in found and CURSOR.fullmatch(
+            str(found["cursor"])
+        ):  # what is none in form is for the server
+            del found["cursor"]
         if found.get("status") in STATUSES and found.get("done") in FLAGS:
             del found["done"]
 
@@ -162,7 +167,7 @@ def check(case: Any, world: World) -> None:
 
 # From fixtures: what is made at import costs each worker ten seconds, whether it runs these or not.
 @schemathesis.pytest.from_fixture("thorough").include(is_first).parametrize()
-@settings(examples=20 if SOAK else 6)
+@settings(examples=20 if SOAK else 4)
 def test_command(case: Any, world: World) -> None:
     """Each command once."""
     check(case, world)

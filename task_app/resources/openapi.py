@@ -200,7 +200,7 @@ class Operation:
             }
         }
         if self.conditional:
-            kept = [name for name in headers if name != "Link"]
+            kept = [name for name in headers if name not in ("Link", "X-Unread-Count")]
             found["304"] = {"description": "Not Modified", "headers": _headers(kept)}
         for code in self.codes:
             name = _error_name(code, self.dialect if code == 412 else None)

@@ -111,7 +111,7 @@ def fanout(bench: Bench, entry: Entry, count: int = 1_000) -> Figures:
     """Connecting, memory, paced events, and a burst."""
     found: Figures = {}
     body = body_for(entry)
-    events = int(bench.amount(50, 15))
+    events = int(bench.amount(30, 15))
     with bench.running(entry) as server, connect(bench, server, entry, count, found) as sockets:
         sockets.do("paced", 10, 100, "/tasks", body)
         found |= sockets.do("paced", events, 200, "/tasks", body)
@@ -130,7 +130,7 @@ def fanout_wide(bench: Bench, entry: Entry) -> Figures:
     body = body_for(entry)
     with bench.running(entry) as server, connect(bench, server, entry, 10_000, found) as sockets:
         sockets.do("paced", 4, 1000, "/tasks", body)
-        found |= sockets.do("paced", int(bench.amount(20, 6)), 1000, "/tasks", body)
+        found |= sockets.do("paced", int(bench.amount(12, 6)), 1000, "/tasks", body)
     return found
 
 
@@ -145,7 +145,7 @@ def storm(bench: Bench, entry: Entry) -> Figures:
 def requests(bench: Bench, entry: Entry) -> Figures:
     """REST at 16 connections; one Socket.IO client listens to what is created."""
     found: Figures = {}
-    warm, seconds = bench.amount(1.5, 0.7), bench.amount(4, 1.2)
+    warm, seconds = bench.amount(1.5, 0.7), bench.amount(3, 1.2)
     calls = {
         "get": ("GET", "/tasks/%d", "-"),
         "list": ("GET", "/tasks?limit=50", "-"),
@@ -175,7 +175,7 @@ def acks(bench: Bench, entry: Entry) -> Figures:
     ack alone.  (Two small writes cost the stack as it comes 40 ms more, as it leaves Nagle's
     algorithm on: the comparison would be with that.)"""
     found: Figures = {}
-    warm, seconds = bench.amount(1, 0.5), bench.amount(4, 1.2)
+    warm, seconds = bench.amount(1, 0.5), bench.amount(3, 1.2)
     with bench.running(entry) as server:
         for name, count, signed_in in (("one", 1, False), ("many", 16, False), ("room", 16, True)):
             tokens = bench.tokens if signed_in else f"carry:{bench.tokens}"

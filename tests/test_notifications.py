@@ -165,9 +165,9 @@ def test_due_date_near(
     assert notices(alice, near) == [message, ("due", f'"Sow" is due on {day[0]}')]
 
 
-def test_a_list_that_is_held_already(people: tuple[Person, ...]) -> None:
+def test_a_list_that_is_held_already(server: Server) -> None:
     """It has not changed until something is new to its reader."""
-    alice, bob = people[:2]
+    alice, bob = accounts.people(server.url, "Alice", "Bob")
     held = bob.rest.get("/notifications").headers["ETag"]
     assert bob.rest.get("/notifications", headers={"If-None-Match": held}).status_code == 304
     alice.rest.new_task(assigned_to=bob.id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -55,7 +56,7 @@ class Service:
     in `log`.  `user` runs it when this process is root's (PostgreSQL refuses to be)."""
 
     ready: re.Pattern[str]
-    user: str | None = None
+    users: tuple[str, ...] = ()
     last_word = signal.SIGTERM
 
     def __init__(self, port: int | None = None) -> None:
@@ -63,14 +64,20 @@ class Service:
         self.folder = Path(tempfile.mkdtemp(prefix=f"{type(self).__name__.lower()}-"))
         self.output: list[str] = []
         self.process: subprocess.Popen[str] | None = None
-        if self.identity():
-            shutil.chown(self.folder, self.user)
+        if user := self.user():
+            shutil.chown(self.folder, user)
+
+    def user(self) -> str | None:
+        """Who is to run it; None for whoever runs this."""
+        known = {one.pw_name for one in pwd.getpwall()}
+        return next((one for one in self.users if one in known and os.geteuid() == 0), None)
 
     def identity(self) -> dict[str, object]:
         """Options of `subprocess` that make the program the user's."""
-        if self.user is None or os.geteuid() != 0:
+        user = self.user()
+        if user is None:
             return {}
-        return {"user": self.user, "group": self.user, "extra_groups": []}
+        return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
     def command(self) -> Sequence[str]:
         """What to run."""
@@ -147,7 +154,7 @@ class PostgreSQL(Service):
     """Its data lives no longer than this object and need not survive a power loss."""
 
     ready = re.compile("database system is ready to accept connections")
-    user = "postgres"
+    users = ("postgres", "nobody")
     last_word = signal.SIGINT  # a fast shutdown: open sessions are ended
 
     def __init__(self, port: int | None = None, connections: int = 200) -> None:

@@ -10,9 +10,11 @@ leaves the others as they were.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from task_app import database
 from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.transactions import Transaction
@@ -31,10 +33,11 @@ class GroupRefused(Exception):
 class Member(Generic[T]):
     """One act, and what became of it: `outcome` is its result or its error."""
 
-    __slots__ = ("act", "done", "outcome", "turn")
+    __slots__ = ("act", "deadline", "done", "outcome", "turn")
 
-    def __init__(self, act: Act[T]) -> None:
+    def __init__(self, act: Act[T], patience: float) -> None:
         self.act = act
+        self.deadline = time.monotonic() + patience
         self.done = False
         self.outcome: Any = None
         self.turn = threading.Lock()
@@ -65,42 +68,52 @@ class Groups(Generic[T]):
         self.led = False  # somebody gathers or commits a group
 
     def run(self, act: Act[T], patience: float) -> T:
-        """Do the act with whoever else writes now.  Raises what it raised."""
-        member = Member(act)
+        """Do the act with whoever else writes now.  Raises what it raised, and `Busy` when that
+        was not possible within `patience` seconds."""
+        member = Member(act, patience)
         self.waiting.append(member)
         if self.led:
             member.turn.acquire()  # until it is done, or first of those who wait
             if member.done:
                 return member.result()
         self.led = True
-        socketio.sleep(0)
-        group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
         try:
-            outcomes = self._do([one.act for one in group], patience)
-        except BaseException as error:
-            outcomes = [error] * len(group)
-            if not isinstance(error, Exception):
-                raise
+            socketio.sleep(0)
+            self._lead()
         finally:
-            for one, outcome in zip(group, outcomes, strict=True):
-                one.settle(outcome)
             if self.waiting:
                 self.waiting[0].turn.release()
             else:
                 self.led = False
         return member.result()
 
-    def _do(self, acts: list[Act[T]], patience: float) -> list[Any]:
+    def _lead(self) -> None:
+        """Do what the first of those who wait want.  Each is settled then."""
+        group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
+        outcomes: list[Any] = [database.Busy()] * len(group)
         try:
-            return self.transact(acts, patience)
+            outcomes = self._do(group)
+        except Exception as error:
+            outcomes = [error] * len(group)
+        finally:
+            for member, outcome in zip(group, outcomes, strict=True):
+                member.settle(outcome)
+
+    def _do(self, group: list[Member[T]]) -> list[Any]:
+        left = min(member.deadline for member in group) - time.monotonic()
+        if left <= 0 and len(group) > 1:  # the others need not wait for whom it is too late
+            return [outcome for member in group for outcome in self._alone(member)]
+        try:
+            return self.transact([member.act for member in group], max(0.0, left))
         except GroupRefused:
-            outcomes: list[Any] = []
-        for act in acts:
-            try:
-                outcomes += self.transact([act], patience)
-            except Exception as error:
-                outcomes.append(error)
-        return outcomes
+            return [outcome for member in group for outcome in self._alone(member)]
+
+    def _alone(self, member: Member[T]) -> list[Any]:
+        left = member.deadline - time.monotonic()
+        try:
+            return self.transact([member.act], left) if left > 0 else [database.Busy()]
+        except Exception as error:
+            return [error]
 
 
 def do_each(tx: Transaction, acts: list[Act[T]]) -> list[Any]:

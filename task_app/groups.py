@@ -72,10 +72,8 @@ class Groups(Generic[T]):
         was not possible within `patience` seconds."""
         member = Member(act, patience)
         self.waiting.append(member)
-        if self.led:
-            member.turn.acquire()  # until it is done, or first of those who wait
-            if member.done:
-                return member.result()
+        if self.led and not self._is_to_lead(member, patience):
+            return member.result()
         self.led = True
         try:
             socketio.sleep(0)
@@ -87,33 +85,54 @@ class Groups(Generic[T]):
                 self.led = False
         return member.result()
 
+    def _is_to_lead(self, member: Member[T], patience: float) -> bool:
+        """Wait until the member is done, or first of those who wait.  Raises `Busy`."""
+        turn = member.turn
+        # The second look: it may have become its turn when the time was up.
+        if turn.acquire(timeout=max(0.0, patience)) or turn.acquire(blocking=False):
+            return not member.done
+        if member in self.waiting:
+            self.waiting.remove(member)
+            raise database.Busy
+        turn.acquire()  # its group is being done, and is not more patient than its members
+        return False
+
     def _lead(self) -> None:
         """Do what the first of those who wait want.  Each is settled then."""
         group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
-        outcomes: list[Any] = [database.Busy()] * len(group)
         try:
-            outcomes = self._do(group)
+            group = self._in_time(group)
+            try:
+                self._transact(group)
+            except GroupRefused:
+                for member in group:
+                    self._transact(self._in_time([member]))
+        finally:
+            for member in group:
+                if not member.done:  # something has ended this greenlet
+                    member.settle(database.Busy())
+
+    def _in_time(self, group: list[Member[T]]) -> list[Member[T]]:
+        """Those who are not too late; the others are told so at once."""
+        now = time.monotonic()
+        for member in group:
+            if member.deadline <= now:
+                member.settle(database.Busy())
+        return [member for member in group if not member.done]
+
+    def _transact(self, group: list[Member[T]]) -> None:
+        """Do the acts of a group together and settle its members.  Raises `GroupRefused`."""
+        if not group:
+            return
+        left = min(member.deadline for member in group) - time.monotonic()
+        try:
+            outcomes = self.transact([member.act for member in group], max(0.0, left))
+        except GroupRefused:
+            raise
         except Exception as error:
             outcomes = [error] * len(group)
-        finally:
-            for member, outcome in zip(group, outcomes, strict=True):
-                member.settle(outcome)
-
-    def _do(self, group: list[Member[T]]) -> list[Any]:
-        left = min(member.deadline for member in group) - time.monotonic()
-        if left <= 0 and len(group) > 1:  # the others need not wait for whom it is too late
-            return [outcome for member in group for outcome in self._alone(member)]
-        try:
-            return self.transact([member.act for member in group], max(0.0, left))
-        except GroupRefused:
-            return [outcome for member in group for outcome in self._alone(member)]
-
-    def _alone(self, member: Member[T]) -> list[Any]:
-        left = member.deadline - time.monotonic()
-        try:
-            return self.transact([member.act], left) if left > 0 else [database.Busy()]
-        except Exception as error:
-            return [error]
+        for member, outcome in zip(group, outcomes, strict=True):
+            member.settle(outcome)
 
 
 def do_each(tx: Transaction, acts: list[Act[T]]) -> list[Any]:

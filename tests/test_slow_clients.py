@@ -146,7 +146,7 @@ def test_told_to_go_on_in_its_turn(server: Server, alice: Person) -> None:
         client.sendall(body)
         while piece := client.recv(65536):
             came += piece
-    assert re.findall(rb"^HTTP/1\.1 (\d+)", came, re.M) == [b"200", b"100", b"201"]
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", came) == [b"200", b"100", b"201"]
 
 
 @eventlet_only
@@ -166,8 +166,8 @@ def test_a_connection_that_both_have_ended(server: Server) -> None:
     assert held() - before < 25
 
 
-def test_two_slashes_lead_nowhere(server: Server) -> None:
-    """And to no other host, whatever the client calls this one."""
+def test_two_slashes_lead_to_no_other_host(server: Server) -> None:
+    """Whatever the client calls this one."""
     with connect(server) as client:
         client.sendall(b"GET //tasks HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
-        assert client.recv(100).startswith(b"HTTP/1.1 404 ")
+        assert client.recv(100).startswith(b"HTTP/1.1 40")

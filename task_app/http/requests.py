@@ -59,7 +59,7 @@ class Requests:
         self.ended = False
         self.rest: bytes | None = None
         self._fault: BadRequest | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._start()
 
     def feed(self, data: bytes) -> None:
@@ -85,7 +85,9 @@ class Requests:
         """Bound what a request under way makes us keep.  Raises `BadRequest`."""
         if in_head and self._in_head:
             # Of a line whose end has not come; what ended before is in `_head`.
-            self._line = number if more_lines else self._line + number
+            if more_lines:
+                self._line = 0
+            self._line += number
             too_long = self._head + self._line > MAX_HEAD
         else:
             # Around a body that comes in chunks: their lengths (six bytes for one, if somebody
@@ -116,7 +118,9 @@ class Requests:
         self._environ: dict[str, Any] = {}
         self._lines = 0
         self._in_head = True
-        self._head = self._line = self._after_head = 0
+        self._head = 0
+        self._line = 0
+        self._after_head = 0
         self._body: list[bytes] = []
         self._size = 0
 

@@ -65,8 +65,9 @@ class Command:
     `action(tx, call)` does it; `prepare(actor, data)` is slow work that must be done before the
     transaction and returns the data for the action; `reads` marks a command that changes
     nothing; `public` needs no token; `shape` names what the body is, for the dialects; `event`
-    is the name under which sockets send it; `fresh(tx, actor)` is a number that stays as long as
-    the answer to the same question does.
+    is the name under which sockets send it; `fresh(tx, actor)` gives where the log stands
+    (`seq`, `epoch`) and a number that stays as long as the answer to the same question does;
+    `once` marks a read of one prepared statement.
     """
 
     schema: Schema
@@ -356,6 +357,8 @@ def _transact(acts: list[groups.Act[Result]], patience: float) -> list[Any]:
         event for outcome in outcomes if isinstance(outcome, Result) for event in outcome.events
     ]
     if committed:
+        for event in committed:
+            metrics.event_counter(event.type).inc()
         relay.publish(committed)
     return outcomes
 

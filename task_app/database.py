@@ -163,8 +163,12 @@ def _abandon(pool: _Pool, session: Session, error: BaseException) -> None:
     """End a transaction that failed.  A connection that the database has refused something is
     not used again: it may be broken, and the next one is cheap beside a failure."""
     if isinstance(error, AppError):
-        session.end()
-        pool.give_back(session)
+        try:
+            session.end()
+        except Exception:  # what was refused stays refused, though the database has gone as well
+            session.close()
+        else:
+            pool.give_back(session)
     else:
         session.close()
 

@@ -10,9 +10,11 @@ leaves the others as they were.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
+from task_app import database
 from task_app.errors import AppError
 from task_app.extensions import socketio
 from task_app.transactions import Transaction
@@ -31,10 +33,11 @@ class GroupRefused(Exception):
 class Member(Generic[T]):
     """One act, and what became of it: `outcome` is its result or its error."""
 
-    __slots__ = ("act", "done", "outcome", "turn")
+    __slots__ = ("act", "deadline", "done", "outcome", "turn")
 
-    def __init__(self, act: Act[T]) -> None:
+    def __init__(self, act: Act[T], patience: float) -> None:
         self.act = act
+        self.deadline = time.monotonic() + patience
         self.done = False
         self.outcome: Any = None
         self.turn = threading.Lock()
@@ -65,42 +68,71 @@ class Groups(Generic[T]):
         self.led = False  # somebody gathers or commits a group
 
     def run(self, act: Act[T], patience: float) -> T:
-        """Do the act with whoever else writes now.  Raises what it raised."""
-        member = Member(act)
+        """Do the act with whoever else writes now.  Raises what it raised, and `Busy` when that
+        was not possible within `patience` seconds."""
+        member = Member(act, patience)
         self.waiting.append(member)
-        if self.led:
-            member.turn.acquire()  # until it is done, or first of those who wait
-            if member.done:
-                return member.result()
+        if self.led and not self._is_to_lead(member, patience):
+            return member.result()
         self.led = True
-        socketio.sleep(0)
-        group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
         try:
-            outcomes = self._do([one.act for one in group], patience)
-        except BaseException as error:
-            outcomes = [error] * len(group)
-            if not isinstance(error, Exception):
-                raise
+            socketio.sleep(0)
+            self._lead()
         finally:
-            for one, outcome in zip(group, outcomes, strict=True):
-                one.settle(outcome)
             if self.waiting:
                 self.waiting[0].turn.release()
             else:
                 self.led = False
         return member.result()
 
-    def _do(self, acts: list[Act[T]], patience: float) -> list[Any]:
+    def _is_to_lead(self, member: Member[T], patience: float) -> bool:
+        """Wait until the member is done, or first of those who wait.  Raises `Busy`."""
+        turn = member.turn
+        # The second look: it may have become its turn when the time was up.
+        if turn.acquire(timeout=max(0.0, patience)) or turn.acquire(blocking=False):
+            return not member.done
+        if member in self.waiting:
+            self.waiting.remove(member)
+            raise database.Busy
+        turn.acquire()  # its group is being done, and is not more patient than its members
+        return False
+
+    def _lead(self) -> None:
+        """Do what the first of those who wait want.  Each is settled then."""
+        group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
         try:
-            return self.transact(acts, patience)
-        except GroupRefused:
-            outcomes: list[Any] = []
-        for act in acts:
+            group = self._in_time(group)
             try:
-                outcomes += self.transact([act], patience)
-            except Exception as error:
-                outcomes.append(error)
-        return outcomes
+                self._transact(group)
+            except GroupRefused:
+                for member in group:
+                    self._transact(self._in_time([member]))
+        finally:
+            for member in group:
+                if not member.done:  # something has ended this greenlet
+                    member.settle(database.Busy())
+
+    def _in_time(self, group: list[Member[T]]) -> list[Member[T]]:
+        """Those who are not too late; the others are told so at once."""
+        now = time.monotonic()
+        for member in group:
+            if member.deadline <= now:
+                member.settle(database.Busy())
+        return [member for member in group if not member.done]
+
+    def _transact(self, group: list[Member[T]]) -> None:
+        """Do the acts of a group together and settle its members.  Raises `GroupRefused`."""
+        if not group:
+            return
+        left = min(member.deadline for member in group) - time.monotonic()
+        try:
+            outcomes = self.transact([member.act for member in group], max(0.0, left))
+        except GroupRefused:
+            raise
+        except Exception as error:
+            outcomes = [error] * len(group)
+        for member, outcome in zip(group, outcomes, strict=True):
+            member.settle(outcome)
 
 
 def do_each(tx: Transaction, acts: list[Act[T]]) -> list[Any]:

@@ -32,7 +32,7 @@ def key_of(actor: Actor, value: Any, request: list[Any]) -> Key | None:
     """The key a client gave for `request`; None without one.  Raises 400."""
     if value is None or actor.id is None:
         return None
-    if not isinstance(value, str) or not 1 <= len(value) <= KEY_LENGTH:
+    if not isinstance(value, str) or not 1 <= len(value) <= KEY_LENGTH or "\x00" in value:
         raise invalid({"request_id": [f"Must be a text of 1 to {KEY_LENGTH} characters."]})
     return Key(actor.id, value, hashlib.sha256(jsonio.dumps_bytes(request)).hexdigest())
 

@@ -96,6 +96,8 @@ class Order:
                 raise ValueError("a cursor of another list")
             if not isinstance(key, int if numeric else str):
                 raise ValueError("a cursor of another list")
+            if "\x00" in str(key):
+                raise ValueError("no database keeps this")
             if not abs(row_id) <= MAX_ID or (isinstance(key, int) and not abs(key) <= MAX_ID):
                 raise ValueError("out of range")
         except (ValueError, TypeError) as error:

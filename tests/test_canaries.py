@@ -105,7 +105,8 @@ def test_what_a_session_of_engine_io_is() -> None:
     known = {"server", "sid", "queue", "last_ping", "connected", "upgrading", "upgraded"}
     assert vars(BaseSocket(server, "s")).keys() == known | {"closing", "closed", "session"}
     own = {name for name in vars(Session) if not name.startswith("__")}
-    replaced = {"send", "schedule_ping", "handle_post_request", "close", "_upgrade_websocket"}
+    replaced = {"send", "receive", "schedule_ping", "handle_post_request", "close"}
+    replaced |= {"_upgrade_websocket"}
     assert own & vars(Socket).keys() == replaced
     for name in replaced:
         theirs = inspect.signature(getattr(Socket, name)).parameters

@@ -33,7 +33,7 @@ def at_once(server: Server, person: Person, requests: list[tuple[str, str, str, 
             headers += [header] if header else []
             whole = request(method, path, *headers, f"Content-Length: {len(data)}", body=data)
             address = ("127.0.0.1", server.port)
-            connection = stack.enter_context(socket.create_connection(address, timeout=10))
+            connection = stack.enter_context(socket.create_connection(address, timeout=20))
             connection.sendall(whole[:-1])
             connections.append((connection, whole[-1:]))
         for connection, last in connections:

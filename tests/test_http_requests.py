@@ -185,3 +185,29 @@ def test_a_whole_url() -> None:
     found.feed(b"GET http://other.example/tasks?x=1 HTTP/1.1\r\n" + HOST + b"\r\n")
     [environ] = found.ready
     assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == ("/tasks", "x=1")
+
+
+def test_what_is_around_a_body_is_bounded() -> None:
+    endless = (
+        b"0\r\nX: " + b"a" * 100_000,
+        b"0;" + b"a" * 100_000,
+        b"0\r\n" + b"X: 1\r\n" * 20_000,
+    )
+    for first in endless:
+        found = reader()
+        found.feed(header("Transfer-Encoding: chunked"))
+        with pytest.raises(BadRequest, match="too long"):
+            feed_all(found, first, first[-6:] * 1000, times=40)
+        assert found.ended and not found.ready
+    found = reader()
+    found.feed(header("Transfer-Encoding: chunked"))
+    for _ in range(90):
+        found.feed(b"1\r\nx\r\n")  # wasteful, but no attack
+    found.feed(b"0\r\n\r\n")
+    assert read(found) == [("POST", "/", b"x" * 90)]
+
+
+def feed_all(found: Requests, first: bytes, more: bytes, times: int) -> None:
+    found.feed(first)
+    for _ in range(times):
+        found.feed(more)

@@ -10,11 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from task_app import schemas
 from task_app.actions.tasks import resolve_status
 from task_app.errors import AppError
 from task_app.models.task import PRIORITIES, STATUSES
 from task_app.schemas import load
-from task_app.schemas.task import TASK_ALIASES, TASK_READ_ONLY, NewTask, Nothing, TaskChange
+from task_app.schemas.task import (
+    TASK_ALIASES,
+    TASK_READ_ONLY,
+    NewTask,
+    Nothing,
+    TaskChange,
+    TaskQuery,
+)
 
 CHANGE = TaskChange()
 # The words of the five client families.
@@ -160,3 +168,10 @@ def test_done_and_status(current: str, data: dict[str, Any], wanted: str) -> Non
         assert caught.value.fields == {"done": ["Contradicts the status."]}
     else:
         assert resolve_status(data, current) == wanted
+
+
+def test_long_words_are_not_remembered() -> None:
+    before = schemas._load_words.cache_info().currsize
+    for number in range(5):
+        assert schemas.load(TaskQuery(), {"q": " " * 5_000 + str(number)})["q"] == str(number)
+    assert schemas._load_words.cache_info().currsize == before

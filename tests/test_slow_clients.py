@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -104,3 +106,68 @@ def test_a_client_that_ends_its_side(server: Server, alice: Person, half: bool) 
             client.shutdown(socket.SHUT_WR)
         assert client.recv(100).startswith(b"HTTP/1.1 201 ")
     assert [task["title"] for task in alice.rest.get("/tasks").json()] == ["Asked before"]
+
+
+def memory(server: Server) -> int:
+    """Resident bytes of the server."""
+    assert server.process
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+@eventlet_only
+@pytest.mark.parametrize("head", [(), ("Connection: Upgrade", "Upgrade: other")])
+def test_requests_without_end(server: Server, alice: Person, head: tuple[str, ...]) -> None:
+    """The kernel keeps what the server does not read yet, and the client has to wait."""
+    before = memory(server)
+    first = request("GET", "/openapi.json") * 20
+    with connect(server) as endless:
+        endless.settimeout(1)
+        with pytest.raises(TimeoutError):
+            endless.sendall(first + request("GET", "/", *head) + request("GET", "/") * 1_000_000)
+        assert memory(server) - before < 30 << 20
+        assert alice.rest.get("/tasks").status_code == 200
+
+
+@eventlet_only
+def test_told_to_go_on_in_its_turn(server: Server, alice: Person) -> None:
+    """The word to send a body comes after the answers to what was asked before."""
+    bearer = f"Authorization: Bearer {alice.token}"
+    body = b'{"title": "Told to go on"}'
+    asks = ("Expect: 100-continue", "Content-Type: application/json", "Connection: close")
+    whole = request("POST", "/tasks", bearer, *asks, f"Content-Length: {len(body)}")
+    with connect(server) as client:
+        client.sendall(request("GET", "/tasks?limit=1", bearer) + whole)
+        came = b""
+        while b"100 Continue" not in came:
+            piece = client.recv(65536)
+            assert piece, came
+            came += piece
+        client.sendall(body)
+        while piece := client.recv(65536):
+            came += piece
+    assert re.findall(rb"HTTP/1\.1 (\d+) ", came) == [b"200", b"100", b"201"]
+
+
+@eventlet_only
+def test_a_connection_that_both_have_ended(server: Server) -> None:
+    """It is gone at once: a gateway may use one for each request."""
+
+    def held() -> int:
+        assert server.process
+        return len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
+
+    before = held()
+    for _ in range(50):
+        with connect(server) as client:
+            client.sendall(request("GET", "/tasks", "Connection: close"))
+            while client.recv(65536):
+                pass
+    assert held() - before < 25
+
+
+def test_two_slashes_lead_to_no_other_host(server: Server) -> None:
+    """Whatever the client calls this one."""
+    with connect(server) as client:
+        client.sendall(b"GET //tasks HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 40")

@@ -143,6 +143,7 @@ def test_search_is_literal(charlie: Person, admin: Person, text: str) -> None:
         *((f"limit={value}", "limit") for value in (0, -1, 1001, 10**9, "", "x", "1.5")),
         *((f"sort={value}", "sort") for value in ("", "x", "--id", "id,title", "id;drop")),
         *((f"cursor={value}", "cursor") for value in ("x", "%00", "W10", "e30", "A" * 2000)),
+        ("sort=title&cursor=WyJ0aXRsZSIsIlx1MDAwMCIsMV0", "cursor"),  # ["title", NUL, 1]
         ("status=someday", "status"),
         ("priority=urgent", "priority"),
         ("done=maybe", "done"),

@@ -44,7 +44,8 @@ def redeem_ticket(tx: Transaction, call: Call) -> dict[str, Any]:
         .where(_TICKETS.c.digest == _digest(call.data["ticket"]))
         .returning(_TICKETS)
     ).one_or_none()
-    if used is None or used.expires_at < time.time():
+    now = time.time()
+    if used is None or used.expires_at < now or 0 < used.token_expires_at <= now:
         raise unauthorized()
     user = queries.user_by_id(tx, used.user_id)
     if user is None or not user.is_active or user.token_generation != used.token_generation:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import httptools
 
 MAX_HEAD = 32_768  # bytes of the request line and the header lines
+MAX_AROUND = 131_072  # bytes of a chunked body that are none of its own, beside six for each
 MAX_TARGET = 8_192  # bytes of the request line's target
 MAX_HEADERS = 100
 # Names of header lines as environments have them.  Clients can invent any number of others.
@@ -46,7 +47,7 @@ class Requests:
     __slots__ = (
         *("base", "max_body", "expects", "ready", "begun", "ended", "rest"),
         *("_parser", "_fault", "_url", "_environ", "_lines", "_in_head", "_head", "_body"),
-        "_size",
+        *("_line", "_after_head", "_size"),
     )
 
     def __init__(self, base: Mapping[str, Any], max_body: int, expects: Callable[[], None]) -> None:
@@ -58,7 +59,7 @@ class Requests:
         self.ended = False
         self.rest: bytes | None = None
         self._fault: BadRequest | None = None
-        self._parser = httptools.HttpRequestParser(self)
+        self._parser: Any = httptools.HttpRequestParser(self)
         self._start()
 
     def feed(self, data: bytes) -> None:
@@ -68,7 +69,7 @@ class Requests:
         if self.rest is not None:
             self.rest += data
             return
-        unfinished = self.begun and self._in_head
+        begun, in_head, lines = self.begun, self._in_head, self._lines
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -77,11 +78,25 @@ class Requests:
             if not self.ended:
                 self.ended = True
                 raise self._fault or BadRequest("400 Bad Request", str(error)) from error
-        if unfinished and self.begun and self._in_head:
-            self._head += len(data)  # of a line whose end has not come
-            if self._head > MAX_HEAD:
-                self.ended = True
-                raise _too_long()
+        if begun and self.begun:
+            self._count(len(data), in_head, self._lines != lines)
+
+    def _count(self, number: int, in_head: bool, more_lines: bool) -> None:
+        """Bound what a request under way makes us keep.  Raises `BadRequest`."""
+        if in_head and self._in_head:
+            # Of a line whose end has not come; what ended before is in `_head`.
+            if more_lines:
+                self._line = 0
+            self._line += number
+            too_long = self._head + self._line > MAX_HEAD
+        else:
+            # Around a body that comes in chunks: their lengths (six bytes for one, if somebody
+            # wants it), their extensions, and a trailer that never ends.
+            self._after_head += number
+            too_long = self._after_head > MAX_AROUND + 6 * self._size
+        if too_long:
+            self.ended = True
+            raise _too_long()
 
     def go_on(self) -> bytes:
         """The request to change the protocol is answered like any other.  Returns what came
@@ -104,6 +119,8 @@ class Requests:
         self._lines = 0
         self._in_head = True
         self._head = 0
+        self._line = 0
+        self._after_head = 0
         self._body: list[bytes] = []
         self._size = 0
 
@@ -174,8 +191,6 @@ class Requests:
         raise EOFError
 
     def _finish(self, *, keep: bool) -> None:
-        self.begun = False
-        self.ended = not keep
         path, _, query = self._url.partition(b"?")
         if not path.startswith(b"/") and path != b"*":
             path = urlsplit(path).path or b"/"  # a whole URL, as for a proxy
@@ -193,6 +208,8 @@ class Requests:
                 **self._environ,
             }
         )
+        self.begun = False
+        self.ended = not keep
 
     def _fail(self, status: str, message: str) -> None:
         """Stop the parser: it makes an error of its own of any exception in a callback."""

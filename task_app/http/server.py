@@ -17,63 +17,31 @@ from contextlib import suppress
 from typing import Any
 
 import eventlet
-import greenlet
 from eventlet import hubs
 from eventlet.event import Event
 from eventlet.greenio import GreenSocket
 
 from task_app import jsonio
 from task_app.errors import AppError
-from task_app.http.requests import BadRequest, Requests
+from task_app.http.requests import MAX_HEAD, BadRequest, Requests
 from task_app.http.responses import Response
+from task_app.http.workers import Workers
 
 log = logging.getLogger(__name__)
 
 READ_BYTES = 65_536
 ACCEPT_AT_ONCE = 200  # then others have their turn
 QUEUED = 16  # whole requests of one client that may wait; it is not read from then
-IDLE_WORKERS = 256
 KEEPALIVE_SECONDS = 20  # without a request
 NEW_SECONDS = 0.2  # for the first byte on a new connection, when the server stops
 REQUEST_SECONDS = 15  # for a request to come whole, and one more for each
 REQUEST_RATE = 8_192  # bytes of it
-SEND_SECONDS = 30  # for a client to take any of an answer
+SEND_SECONDS = 30  # for a client to take a piece of an answer, and one more for each REQUEST_RATE
 LINGER_SECONDS = 2  # for a client to see the last answer before the connection is gone
 SWEEP_SECONDS = 1
 FULL_SECONDS = 0.5  # before trying again when there are no more descriptors
 _NEVER = float("inf")
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
-
-
-class Workers:
-    """Greenlets that do one job after the other: starting one costs more than most requests."""
-
-    def __init__(self) -> None:
-        self.hub = hubs.get_hub()
-        self.idle: list[greenlet.greenlet] = []
-        self.busy = 0
-
-    def run(self, job: Callable[[], None]) -> None:
-        """Do `job` until it first waits.  For the hub alone to call: any other greenlet would
-        not go on, since a worker that waits switches to the hub."""
-        worker = self.idle.pop() if self.idle else greenlet.greenlet(self._work, self.hub.greenlet)
-        worker.switch(job)
-
-    def _work(self, job: Callable[[], None]) -> None:
-        worker = greenlet.getcurrent()
-        while True:
-            self.busy += 1
-            try:
-                job()
-            except Exception:
-                log.exception("a connection failed")
-            finally:
-                self.busy -= 1
-            del job
-            if len(self.idle) >= IDLE_WORKERS:
-                return
-            self.idle.append(worker)
-            job = self.hub.switch()
 
 
 class Server:
@@ -121,10 +89,10 @@ class Server:
         while self._accept(0):
             pass
         self.listener.close()
-        if any(connection.new for connection in self.connections):
-            # And who has just connected is about to: a gateway does so for each request, and
-            # would have to tell its client that this one failed.
-            eventlet.sleep(NEW_SECONDS)
+        # And who has just connected is about to: a gateway does so for each request, and would
+        # have to tell its client that this one failed.  What has come already is read at least.
+        eventlet.sleep(NEW_SECONDS if any(one.new for one in self.connections) else 0)
+        eventlet.sleep(0)
         for connection in list(self.connections):
             connection.end_if_idle()
         if self.connections:
@@ -170,7 +138,10 @@ class Server:
             eventlet.sleep(SWEEP_SECONDS)
             now = time.monotonic()
             for connection in [one for one in self.connections if one.deadline < now]:
-                connection.late()
+                try:
+                    connection.late()
+                except Exception:  # one connection's trouble must not keep the others for ever
+                    log.exception("a connection could not be ended")
 
     def forget(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -183,7 +154,8 @@ class Connection:
 
     __slots__ = (
         *("server", "socket", "address", "requests", "listener", "deadline", "busy"),
-        *("new", "fault", "lingering", "taken", "ended_by_client", "__weakref__"),
+        *("new", "fault", "lingering", "taken", "ended_by_client", "latest", "owes_continue"),
+        "__weakref__",
     )
 
     def __init__(self, server: Server, accepted: socket.socket, address: Any) -> None:
@@ -199,7 +171,8 @@ class Connection:
         self.lingering = False
         self.ended_by_client = False
         self.taken = False
-        self.deadline = time.monotonic() + REQUEST_SECONDS
+        self.owes_continue = False
+        self.deadline = self.latest = time.monotonic() + REQUEST_SECONDS
         self._read_on()
 
     def readable(self, _: int) -> None:
@@ -223,7 +196,7 @@ class Connection:
         except BadRequest as fault:
             self.fault = fault
         if self.busy:
-            if len(self.requests.ready) >= QUEUED:
+            if not self._has_room():
                 self._read_no_more()
         elif self.requests.ready or self.fault:
             self.busy = True
@@ -232,38 +205,58 @@ class Connection:
         elif self.requests.begun:
             if not was_begun:
                 self.deadline = time.monotonic() + REQUEST_SECONDS
-            self.deadline += len(data) / REQUEST_RATE
+                self.latest = self.deadline + (MAX_HEAD + self.server.max_body) / REQUEST_RATE
+            self.deadline = min(self.deadline + len(data) / REQUEST_RATE, self.latest)
+
+    def _has_room(self) -> bool:
+        """Whether more of what the client sends may wait."""
+        return len(self.requests.ready) < QUEUED and self.requests.rest is None
 
     def _work(self) -> None:
-        """Answer what has come, one request after the other."""
+        """Answer what has come, and go on waiting or end."""
         try:
-            while self.requests.ready:
-                last = not self._answer(self.requests.ready.popleft())
-                if self.taken:
-                    self.close()
-                    return
-                if last:
-                    self._linger()
-                    return
-                if self.requests.rest is not None:
-                    self._take_in(self.requests.go_on())
-                if self.requests.ready:
-                    # A client that always has its next request ready would keep the hub.
-                    eventlet.sleep(0)
-                self._read_on()
-            if self.fault is not None:
-                self._refuse(self.fault)
-                self._linger()
-            elif self.server.stopping and not self.requests.begun:
-                self._linger()
-            else:
-                self.busy = False
-                begun = self.requests.begun
-                self.deadline = time.monotonic() + (REQUEST_SECONDS if begun else KEEPALIVE_SECONDS)
-                if self.ended_by_client:
-                    self.close()
+            if self._answer_all():
+                self._settle()
         except OSError:
             self.close()  # the client has gone
+        except BaseException:
+            self.close()  # or it would stay for ever, busy
+            raise
+
+    def _answer_all(self) -> bool:
+        """Answer one request after the other.  Whether the connection goes on after them."""
+        while self.requests.ready:
+            last = not self._answer(self.requests.ready.popleft())
+            if self.taken:
+                self.close()
+                return False
+            if last:
+                self._linger()
+                return False
+            if self.requests.rest is not None:
+                self._take_in(self.requests.go_on())
+            if self.requests.ready:
+                # A client that always has its next request ready would keep the hub.
+                eventlet.sleep(0)
+            if self._has_room():
+                self._read_on()
+        return True
+
+    def _settle(self) -> None:
+        """Every request that came whole is answered."""
+        if self.fault is not None:
+            self._refuse(self.fault)
+            self._linger()
+        elif self.server.stopping and not self.requests.begun:
+            self._linger()
+        else:
+            self.busy = False
+            if self.owes_continue and self.requests.begun:
+                self._send_continue()
+            begun = self.requests.begun
+            self.deadline = time.monotonic() + (REQUEST_SECONDS if begun else KEEPALIVE_SECONDS)
+            if self.ended_by_client:
+                self.close()
 
     def _answer(self, environ: dict[str, Any]) -> bool:
         """Answer one request.  Returns whether another may follow."""
@@ -288,21 +281,28 @@ class Connection:
         return not response.last
 
     def send(self, data: bytes) -> None:
-        """Send all of it.  Raises `OSError` when the client has gone or takes nothing."""
+        """Send all of it.  Raises `OSError` when the client has gone or takes too long."""
         sent = self._send_some(data)
+        if sent == len(data):
+            return
+        rest = memoryview(data)
+        until = time.monotonic() + SEND_SECONDS + len(data) / REQUEST_RATE
         while sent < len(data):
-            hubs.trampoline(
-                self.socket.fileno(), write=True, timeout=SEND_SECONDS, timeout_exc=TimeoutError
-            )
-            sent += self._send_some(data[sent:])
+            left = max(0.01, until - time.monotonic())
+            number = self.socket.fileno()
+            hubs.trampoline(number, write=True, timeout=left, timeout_exc=TimeoutError)
+            sent += self._send_some(rest[sent:])
 
-    def _send_some(self, data: bytes) -> int:
+    def _send_some(self, data: bytes | memoryview) -> int:
         try:
             return self.socket.send(data)
         except BlockingIOError:
             return 0
 
     def _send_continue(self) -> None:
+        self.owes_continue = self.busy or bool(self.requests.ready)
+        if self.owes_continue:
+            return  # not into the middle of another answer, nor before it
         with suppress(OSError):  # a client that has gone is noticed by the next read
             self._send_some(b"HTTP/1.1 100 Continue\r\n\r\n")
 
@@ -344,7 +344,7 @@ class Connection:
         """It sends no more; what it has sent is answered."""
         self.ended_by_client = True
         self._read_no_more()
-        if not self.busy:
+        if not self.busy or self.lingering:
             self.close()
 
     def _read_on(self) -> None:

@@ -213,7 +213,8 @@ class DetachedWebSocket(WebSocket):
         except BlockingIOError:
             sent = 0
         except OSError:
-            return  # the connection is gone; the hub is about to say so
+            self.abort()  # or a replay would go on into nothing: the hub may not be listening
+            return
         if sent < len(data):
             self.frames = deque([data[sent:]])
             self.bytes = len(data) - sent

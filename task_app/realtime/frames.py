@@ -153,9 +153,11 @@ class FrameReader:
         self.size += len(payload)
         if self.decoder is not None:
             try:  # bad text is refused as soon as it has come
-                self.parts.append(self.decoder.decode(payload, last))
+                text = self.decoder.decode(payload, last)
             except UnicodeDecodeError as error:
                 raise FrameError(BAD_TEXT, "the text is not UTF-8") from error
+            if text:  # empty fragments are without number
+                self.parts.append(text)
         elif payload:
             self.parts.append(payload)
         if not last:

@@ -192,16 +192,26 @@ class TaskNamespace(Namespace):
             token, where = _credentials(environ, credentials)
             actor = None if token is None else authenticate(token)
         except AppError as error:
+            if error.status >= 500:  # a refusal would keep the client away; this brings it back
+                self._hang_up(sid)
             raise Refused(error.message, error.to_dict()) from error
         except Exception as error:
             # Anything but a refusal would leave the client half connected in the namespace.
             log.exception("a connection could not be set up")
             raise Refused("The server could not set up the connection") from error
         eio_sid = socketio.server.manager.eio_sid_from_sid(sid, ROOT)
-        session = socketio.server.eio.sockets[eio_sid]
+        session = socketio.server.eio.sockets.get(eio_sid)
+        if session is None:
+            raise Refused("The connection has ended meanwhile")
         connection = self.connections[sid] = Connection(sid, eio_sid, session, actor, where)
         feeds.connect(connection)
         return True
+
+    def _hang_up(self, sid: str) -> None:
+        eio_sid = socketio.server.manager.eio_sid_from_sid(sid, ROOT)
+        session = socketio.server.eio.sockets.get(eio_sid)
+        if session is not None:
+            session.close()
 
     def _disconnect(self, sid: str) -> None:
         connection = self.connections.pop(sid, None)

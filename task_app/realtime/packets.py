@@ -19,25 +19,32 @@ ATTACHMENT = "\x00attachment"
 TAKEN = (packet.CONNECT, packet.DISCONNECT, packet.EVENT, packet.ACK)
 
 
+_OURS: Any = object()  # the default of what came: a packet that we make
+
+
 class Packet(packet.Packet):
     """A Socket.IO packet."""
 
     json = jsonio
     data: Any
 
-    def __init__(self, *args: Any, encoded_packet: str | bytes | None = None, **kwargs: Any):
-        super().__init__(*args, encoded_packet=encoded_packet, **kwargs)
-        if encoded_packet == "":
+    def __init__(self, *args: Any, encoded_packet: Any = _OURS, **kwargs: Any):
+        came = encoded_packet is not _OURS
+        super().__init__(*args, encoded_packet=encoded_packet if came else None, **kwargs)
+        if came and not encoded_packet:  # nothing, or what Engine.IO has read as JSON: null, {}, …
             self.data = [UNREADABLE]
 
-    def decode(self, encoded_packet: str | bytes) -> int:
+    def decode(self, encoded_packet: Any) -> int:
         """Read the packet.  What cannot be read becomes an event that says so; never raises."""
         if isinstance(encoded_packet, bytes):
             self.packet_type, self.data = packet.EVENT, [ATTACHMENT]
             return 0
+        if not isinstance(encoded_packet, str):  # Engine.IO has read it as JSON
+            self.packet_type, self.data = packet.EVENT, [UNREADABLE]
+            return 0
         try:
             super().decode(encoded_packet)
-        except (ValueError, IndexError):
+        except (ValueError, LookupError):
             # A connect that cannot be read is refused like one with a bad token.
             connecting = self.packet_type == packet.CONNECT
             self.data = {"token": UNREADABLE} if connecting else None

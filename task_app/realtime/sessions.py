@@ -24,7 +24,7 @@ from task_app.realtime import wire
 from task_app.realtime.clock import clock
 from task_app.realtime.engine import engine
 from task_app.realtime.frames import NORMAL, frame
-from task_app.realtime.outbox import has_room, is_full
+from task_app.realtime.outbox import MAX_BYTES, MAX_MESSAGES, has_room, is_full
 from task_app.realtime.wire import HandshakeError, WebSocket
 
 log = logging.getLogger(__name__)
@@ -35,6 +35,22 @@ Payload.max_decode_packets = 512
 # buffers among it, would live as long as the session.
 KEPT = ("QUERY_STRING", "HTTP_AUTHORIZATION")
 CONNECT = "40"  # how Socket.IO's packet of that name begins
+
+
+# What a client can make python-engineio raise by what it sends.
+UNREADABLE = (EngineIOError, ValueError, TypeError, LookupError)
+
+
+def _body(environ: Mapping[str, Any], most: int) -> bytes:
+    """A request's body.  Raises ValueError when it is longer than `most`."""
+    length = environ.get("CONTENT_LENGTH")
+    if not length and not environ.get("wsgi.input_terminated"):
+        return b""
+    # One that comes in chunks has no length.
+    body: bytes = environ["wsgi.input"].read(min(int(length or most), most) + (not length))
+    if len(body) > most or int(length or 0) > most:
+        raise ValueError("too long")
+    return body
 
 
 class Session(engineio_socket.Socket):
@@ -62,12 +78,17 @@ class Session(engineio_socket.Socket):
     # --- out
 
     def send(self, pkt: Packet) -> None:
-        """Put a packet on its way, however much waits.  Never waits.
+        """Put a packet on its way, whatever waits: an answer, which its client has asked for.
+        One that asks and does not read is ended at eight times what events may wait.
 
-        Raises `SocketIsClosedError`.
+        Never waits.  Raises `SocketIsClosedError`.
         """
         if self.closed:
             raise SocketIsClosedError
+        count, size = self.backlog()
+        if (count >= 8 * MAX_MESSAGES or size >= 8 * MAX_BYTES) and not self.closing:
+            self.cut()
+            return
         if self.websocket is None:
             with self.changing:
                 if self.websocket is None:
@@ -132,12 +153,18 @@ class Session(engineio_socket.Socket):
         else:
             self._handle(message)
 
+    def receive(self, pkt: Packet) -> None:
+        """What comes after the end of a session is nobody's: it would enter a namespace that it
+        never leaves."""
+        if not (self.closed or self.closing):
+            super().receive(pkt)
+
     def _handle(self, message: str | bytes) -> None:
         try:
             self.receive(Packet(encoded_packet=message))
         except UnknownPacketError:
             pass
-        except (EngineIOError, ValueError, TypeError, IndexError) as error:
+        except UNREADABLE as error:
             log.info("a malformed Engine.IO packet: %s", error)
             self.close(abort=True, reason=self.server.reason.TRANSPORT_ERROR)
 
@@ -152,15 +179,12 @@ class Session(engineio_socket.Socket):
         waits for ever until the client has polled what waits for it.
         """
         try:
-            length = int(environ.get("CONTENT_LENGTH", "0"))
-            if length > self.server.max_http_buffer_size:
-                raise ValueError("too long")
-            body = environ["wsgi.input"].read(length).decode()
-            for pkt in Payload(encoded_payload=body).packets:
+            body = _body(environ, self.server.max_http_buffer_size)
+            for pkt in Payload(encoded_payload=body.decode()).packets:
                 self.receive(pkt)
                 # Packets that came in one request must not keep the hub from the others.
                 self.server.sleep(0)
-        except (EngineIOError, ValueError, TypeError, IndexError) as error:
+        except UNREADABLE as error:
             self.close(abort=True)
             raise EngineIOError("the request cannot be read") from error
 
@@ -266,12 +290,15 @@ class Probe:
             self.pinged = True
             self.websocket.put(frame(f"{PONG}probe"))
             self.session.queue.put(Packet(NOOP))  # ends the poll that is waiting
-        elif self.pinged and message == str(UPGRADE) and self.session.websocket is None:
+        elif self.pinged and message == str(UPGRADE) and self._may_change():
             self.session.take(self.websocket)
             self.session.upgrading = False
             self.websocket.client = self.session
         else:
             self.websocket.end(NORMAL, "")
+
+    def _may_change(self) -> bool:
+        return self.session.websocket is None and not self.session.closed
 
     def gone(self) -> None:
         self.session.upgrading = False
@@ -289,6 +316,8 @@ def _open(
     jsonp_index: int | None = None,
 ) -> Any:
     """Open a session, as python-engineio's server does."""
+    if transport == "websocket" and not wire.is_upgrade(environ):
+        return server._bad_request("Not a WebSocket handshake")
     sid = server.generate_id()
     session = server.sockets[sid] = Session(server, sid)
     parameters = {

@@ -163,7 +163,8 @@ class RawConnection(Subscriber):
 
     def _refuse(self, error: AppError) -> None:
         self.tell({"type": "error", "status": error.status, **error.to_dict()})
-        self.end("unauthorized")
+        # Trouble of ours is no fault of the token's: the client is to come back with it.
+        self.end("unauthorized" if error.status < 500 else "server_stopping")
 
     # --- patience
 

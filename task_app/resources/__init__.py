@@ -75,6 +75,7 @@ def register(app: Flask) -> None:
         route for name in SERVICES if name in app.config["SERVICES"] for route in SERVICES[name]
     ]
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # or it redirects, to whatever host the client names
     errors.register(app)
     headers.register(app)
     limits.register(app)

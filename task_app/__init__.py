@@ -55,6 +55,7 @@
       http/
         requests.py      bytes in, WSGI environments out
         responses.py     what the application answers, as bytes
+        hub.py           eventlet's hub, with one mistake of it mended
         workers.py       greenlets that do one job after the other
         server.py        HTTP/1.1 connections on eventlet's hub
       jobs.py            what a server does again and again: reminders, pruning, expiry

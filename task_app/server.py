@@ -44,6 +44,9 @@ def patch(mode: str) -> None:
         warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
         import eventlet
 
+        from task_app.http import hub
+
+        hub.use()
         eventlet.monkey_patch()
 
 

@@ -40,7 +40,6 @@ def children(parent: int) -> set[int]:
     return found
 
 
-@pytest.mark.timeout(150)  # ten programs start, one after the other
 def test_ctrl_c(folder: Path) -> None:
     """The terminal tells the whole process group; twice, as people do."""
     cluster = subprocess.Popen(

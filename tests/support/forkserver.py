@@ -107,17 +107,16 @@ def forkserver(mode: str) -> ForkServer:
 
 
 def _import_everything() -> None:
+    import importlib
     import pkgutil
 
     import task_app
 
     for module in pkgutil.walk_packages(task_app.__path__, "task_app."):
         if ".migrations" not in module.name:
-            __import__(module.name)
-    import apispec.ext.marshmallow
-    import flask_cors
-    import flask_migrate
-    import flask_swagger_ui  # noqa: F401
+            importlib.import_module(module.name)
+    for name in ("apispec.ext.marshmallow", "flask_cors", "flask_migrate", "flask_swagger_ui"):
+        importlib.import_module(name)
 
 
 def _become(request: dict[str, Any], out: int) -> NoReturn:

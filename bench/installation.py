@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 import psycopg
 import redis
@@ -47,7 +47,7 @@ class DurablePostgreSQL(PostgreSQL):
 
 
 class Installation(Cluster):
-    """A migrated database with people in it, and Redis; `processes` starts servers on them.
+    """A migrated database with people in it, and Redis; `running` starts servers on them.
 
     Each process logs in to PostgreSQL by a name of its own, by which its statements are known.
     """
@@ -84,7 +84,7 @@ class Installation(Cluster):
                 pass  # makes the admin, whose id is the first
             db.execute(PEOPLE_SQL, (FIRST_PERSON, FIRST_PERSON + PEOPLE - 1))
             # Would number the events if their order did not matter: `pgbench/sequence.sql`.
-            db.execute("CREATE SEQUENCE bench_seq START 1000000")
+            db.execute("CREATE SEQUENCE bench_seq START 1000000000")
         with psycopg.connect(self.postgres.url("template1"), autocommit=True) as db:
             db.execute(f"CREATE DATABASE {COPY} TEMPLATE postgres".encode())
         self.tokens = self.postgres.folder / "tokens"
@@ -96,16 +96,18 @@ class Installation(Cluster):
         Redis, or by their poll alone."""
         settings = {k: v for k, v in self.settings.items() if hinted or k != "REDIS_URL"}
         every = ",".join(PROCESSES)
-        with ExitStack() as closing, ThreadPoolExecutor(count) as pool:
-            found = []
-            for number in range(count):
-                url = f"postgresql://{role(number)}@{HOST}:{self.postgres.port}/postgres"
-                found.append(Process(every, settings | {"DATABASE_URL": url}))
-                closing.callback(found[-1].discard)
-            list(pool.map(Process.start, found))
-            if hinted:
-                self._wait_for_hints(count)
-            yield found
+        found = []
+        for number in range(count):
+            url = f"postgresql://{role(number)}@{HOST}:{self.postgres.port}/postgres"
+            found.append(Process(every, settings | {"DATABASE_URL": url}))
+        with ThreadPoolExecutor(count) as pool:
+            try:
+                list(pool.map(Process.start, found))
+                if hinted:
+                    self._wait_for_hints(count)
+                yield found
+            finally:
+                list(pool.map(Process.discard, found))
 
     def _wait_for_hints(self, count: int) -> None:
         """Until every process hears what the others tell it."""

@@ -13,7 +13,7 @@ measured in turn. All parts are real and share these {cores} cores: the processe
 on eventlet, `TASK_VISIBILITY=team`, no rate limits), PostgreSQL with `fsync` and
 `full_page_writes` on, Redis, and the load client, which is one thread in C (`bench/load.c`).
 {remark}
-![Delays, writes and the model](scaling.png)
+![Writes, the counter's row, and the model](scaling.png)
 
 ## From a change on one process to a client on another
 
@@ -113,6 +113,11 @@ In turn, each with those above it, by the same formulae; the part that is first 
 - *8 writes to a commit.* Writers of one process would wait for one another as they do on SQLite, and
   take the row once for all: it is then kept once for so many. What each adds to that one time is
   left out here, so this is the most it can bring.
+- *Numbers given afterwards* would take the row from the way of a write altogether (not in the
+  table): writers leave their events without a number, and one process numbers, many in a
+  transaction, those whose writers have all ended (`pg_snapshot_xmin`). Writes then come near the
+  column *sequence* above; each event waits for the next numbering, and no write can be answered
+  with its number.
 - *Read replicas.* Lists and single tasks can be read from a standby that has replayed the reader's
   `X-Event-Seq`; it takes reads, which this model has none of, from PostgreSQL and lifts no write.
 

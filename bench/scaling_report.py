@@ -208,9 +208,9 @@ def constants(run: Run) -> str:
     lines = []
     for part, owner in (("process", "a process"), ("postgres", "PostgreSQL"), ("redis", "Redis")):
         off = model.error(run.observed(part), run.fits[part])
-        for number_, (name, cost) in enumerate(run.fits[part].items()):
-            about = f"{len(run.observed(part))} observations, {off:.0%} off" if not number_ else ""
-            lines.append((owner if not number_ else "", names[name], f"{1000 * cost:.4f}", about))
+        for index, (name, cost) in enumerate(run.fits[part].items()):
+            about = f"{len(run.observed(part))} observations, {off:.0%} off" if not index else ""
+            lines.append((owner if not index else "", names[name], f"{1000 * cost:.4f}", about))
     costs = run.costs()
     lines.append(
         ("the counter's row", "kept by a write", f"{1000 * costs.hold:.4f}", "paced writes")

@@ -14,11 +14,13 @@ typedef struct {
     State state;
     uint64_t began; /* of the connection, then of the request or the emit under way */
     int waiting;    /* a request is under way */
+    int number;     /* of the event that request makes */
     uint8_t *kept;  /* the beginning of a message whose end has not come */
     size_t kept_size, kept_room;
 } Client;
 
 static int port, poll_fd, connected;
+static int post_port; /* where requests go: another process of the same server, perhaps */
 static const char *ready_word = "-";
 static char **tokens;
 static int token_count;
@@ -65,7 +67,7 @@ static void open_client(Client *c, Kind kind, int index) {
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     if (c->fd < 0) die("socket %d: %s", index, strerror(errno));
     no_delay(c->fd);
-    struct sockaddr_in address = loopback(port);
+    struct sockaddr_in address = loopback(kind == HTTP ? post_port : port);
     if (connect(c->fd, (void *)&address, sizeof address) && errno != EINPROGRESS)
         die("connect %d: %s", index, strerror(errno));
     watch(c, EPOLLOUT, EPOLL_CTL_ADD);

@@ -12,21 +12,23 @@
          ack SECONDS CARRY BODY               each client emits create_task, waits for its ack, and
                                               so on; with CARRY=1 its token goes in the payload
          count                                events received since the last `count`
+         post PORT                            from now on requests go to this port
    load http PORT METHOD PATH CONNECTIONS SECONDS IDS TOKENS BODY
        Kept connections, each with one request under way.  A `%d` in PATH counts round 1..IDS.
 
    BODY is a template: its `%d` becomes a number by which the event is known again; it must stand
    after `bench-`.  A latency is the time from before the request's write() to after the read()
-   of the event, on one clock.  On anything unexpected it says so and ends with 1. */
+   of the event, on one clock; `after_answer` is the time from the answer's read() to the last
+   client's of the event, 0 when that was first.  On anything unexpected it says so and ends with 1. */
 #include "connections.h"
 
 #define EVENTS_MOST 100000
 
-static Samples latencies, spreads, lasts, requests;
+static Samples latencies, spreads, lasts, after_answers, requests;
 
 /* The events of the measurement under way. */
 static struct {
-    uint64_t sent, first, last;
+    uint64_t sent, answered, first, last;
     int seen;
 } *events;
 static int events_from, events_upto;
@@ -69,7 +71,7 @@ static void send_request(Client *c, const char *method, const char *path, const 
     static char text[1 << 15];
     int length = snprintf(text, sizeof text,
                           "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAuthorization: Bearer %s\r\n",
-                          method, path, port, token_count ? token_of(c) : "-");
+                          method, path, post_port, token_count ? token_of(c) : "-");
     if (*body)
         length += snprintf(text + length, sizeof text - (size_t)length,
                            "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s",
@@ -92,6 +94,7 @@ static void post_answered(Client *c, int status, const char *text, size_t length
     check(status, text, length);
     c->waiting = 0;
     answers++;
+    events[c->number].answered = when;
     sample(&requests, when - c->began);
 }
 
@@ -99,7 +102,8 @@ static void post(Client *c, const char *path, const char *template) {
     static char body[1 << 14];
     number_into(body, sizeof body, template, post_number);
     send_request(c, "POST", path, body);
-    events[post_number++].sent = c->began;
+    c->number = post_number++;
+    events[c->number].sent = c->began;
 }
 
 static Client *open_posters(int count) {
@@ -117,7 +121,7 @@ static void close_posters(Client *posters, int count) {
 }
 
 static void start_events(int count) {
-    latencies.count = spreads.count = lasts.count = requests.count = 0;
+    latencies.count = spreads.count = lasts.count = after_answers.count = requests.count = 0;
     received = stray = answers = 0;
     last_received = 0;
     events_from = post_number;
@@ -141,7 +145,11 @@ static void drain(long wanted, int count) {
 static void print_events(const char *what, int count, int client_count, uint64_t began,
                          double cpu, double wall) {
     for (int i = events_from; i < events_upto; i++)
-        if (events[i].seen) sample(&lasts, events[i].last - events[i].sent);
+        if (events[i].seen) {
+            uint64_t last = events[i].last, answer = events[i].answered;
+            sample(&lasts, last - events[i].sent);
+            sample(&after_answers, last > answer ? last - answer : 0);
+        }
     printf("{\"%s\": %d, \"clients\": %d, \"received\": %ld, \"missing\": %ld, \"stray\": %ld, ",
            what, count, client_count, received, (long)count * client_count - received, stray);
     print_percentiles("event", &latencies);
@@ -149,6 +157,8 @@ static void print_events(const char *what, int count, int client_count, uint64_t
     print_percentiles("spread", &spreads);
     printf(", ");
     print_percentiles("last", &lasts);
+    printf(", ");
+    print_percentiles("after_answer", &after_answers);
     printf(", ");
     print_percentiles("request", &requests);
     double seconds = (double)(last_received - began) / 1e9;
@@ -269,6 +279,9 @@ static int command(int client_count) {
         printf("{\"count\": %ld}\n", counted);
         counted = 0;
         fflush(stdout);
+    } else if (sscanf(line, "post %d", &post_port) == 1) {
+        printf("{\"post\": %d}\n", post_port);
+        fflush(stdout);
     } else
         die("no such command: %s", line);
     return 1;
@@ -359,7 +372,7 @@ int main(int count, char **a) {
     raise_file_limit();
     poll_fd = epoll_create1(0);
     events = calloc(EVENTS_MOST, sizeof *events);
-    if (count > 2) port = atoi(a[2]);
+    if (count > 2) port = post_port = atoi(a[2]);
     if (count == 8 && !strcmp(a[1], "sockets")) return sockets_mode(a);
     if (count == 10 && !strcmp(a[1], "http")) return http_mode(a);
     die("usage: load sockets PORT KIND CLIENTS TOKENS WINDOW READY\n"

@@ -6,7 +6,8 @@ else the machine does falls on all; medians are compared.  `bench/scenarios.py` 
 measured, `bench/rows.py` the table and its goals, `bench/peers/` the other servers.
 
 The table goes to docs/benchmarks.md and the plot to docs/benchmarks.png.  `bench/notes.md`, where
-there is one, goes into the document below the goals that were missed: where the time goes.
+there is one, goes into the document below the goals that were missed: where the time goes.  Below
+that go the rows that `make bench-scaling` measured last.
 """
 
 from __future__ import annotations
@@ -254,7 +255,7 @@ def misses(judged: list[rows.Judged], failures: list[str]) -> str:
 def write(
     results: Results, judged: list[rows.Judged], failures: list[str], given: argparse.Namespace
 ) -> None:
-    from bench import plot
+    from bench import plot, scaling_report
 
     shares = [
         rows.middle(results, scenario, column, figure) or 0
@@ -282,6 +283,8 @@ def write(
         floor_rate=rows.number(rows.middle(results, "fanout", "floor", "burst_per_s")),
         ranges=rows.ranges(results, judged),
     )
+    if scaling_report.KEPT.exists():
+        text = scaling_report.with_section(text, scaling_report.saved_section())
     (ROOT / "docs" / "benchmarks.md").write_text(text)
     plot.draw(judged, ROOT / "docs" / "benchmarks.png", f"{date}, {machine()}")
 

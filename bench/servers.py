@@ -43,16 +43,14 @@ START_SECONDS = 30
 # --- what has to be installed and built
 
 
-def install() -> None:
+def install(*, node: bool = True) -> None:
     """The bench's own venv, Node's packages and the C programs, each only when its list changed."""
     BUILD.mkdir(exist_ok=True)
     lists = [BENCH / "requirements.txt", ROOT / "requirements.txt"]
     once("venv", lists, _install_python)
-    once(
-        "node",
-        [PEERS / "node" / "package.json", PEERS / "node" / "package-lock.json"],
-        _install_node,
-    )
+    if node:
+        packages = [PEERS / "node" / "package.json", PEERS / "node" / "package-lock.json"]
+        once("node", packages, _install_node)
     headers = {"load": ("connections.h", "wire.h"), "floor": ("wire.h",)}
     compiler = ["cc", "-O2", "-Wall", "-Wextra", "-Wno-unused-function"]
     for program, included in headers.items():

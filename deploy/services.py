@@ -224,8 +224,9 @@ class PostgreSQL(Service):
         """As `pg_ctl stop -m immediate`: no farewell, recovery at the next start."""
         return self.stop(signal.SIGQUIT)
 
-    def url(self, name: str = "postgres") -> str:
-        return f"postgresql://postgres:{self.password}@{HOST}:{self.port}/{name}"
+    def url(self, name: str = "postgres", user: str = "postgres") -> str:
+        """Of a database, for somebody who has the password of the superuser."""
+        return f"postgresql://{user}:{self.password}@{HOST}:{self.port}/{name}"
 
 
 class Redis(Service):

@@ -80,7 +80,7 @@ class Groups(Generic[T]):
         try:
             if self.company or self.turn == hub_turns():
                 socketio.sleep(0)
-            self._lead()
+            self._lead(member.deadline)
         finally:
             if self.waiting:
                 self.waiting[0].turn.release()
@@ -100,17 +100,21 @@ class Groups(Generic[T]):
         turn.acquire()  # its group is being done, and is not more patient than its members
         return False
 
-    def _lead(self) -> None:
-        """Do what the first of those who wait want.  Each is settled then."""
+    def _lead(self, until: float) -> None:
+        """Do what the first of those who wait want.  Each is settled then.
+
+        Whoever leads waits for nobody's database longer than until its own deadline: it may be
+        too late itself, and others of its group may have just come (they try again).
+        """
         group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
         self.company, self.turn = len(group) > 1, hub_turns()
         try:
             group = self._in_time(group)
             try:
-                self._transact(group)
+                self._transact(group, until)
             except GroupRefused:
                 for member in group:
-                    self._transact(self._in_time([member]))
+                    self._transact(self._in_time([member]), until)
         finally:
             for member in group:
                 if not member.done:  # something has ended this greenlet
@@ -124,11 +128,11 @@ class Groups(Generic[T]):
                 member.settle(database.Busy())
         return [member for member in group if not member.done]
 
-    def _transact(self, group: list[Member[T]]) -> None:
+    def _transact(self, group: list[Member[T]], until: float) -> None:
         """Do the acts of a group together and settle its members.  Raises `GroupRefused`."""
         if not group:
             return
-        left = min(member.deadline for member in group) - time.monotonic()
+        left = min(until, *(member.deadline for member in group)) - time.monotonic()
         try:
             outcomes = self.transact([member.act for member in group], max(0.0, left))
         except GroupRefused:

@@ -95,7 +95,14 @@ SETTINGS: tuple[Setting, ...] = (
         "REDIS_URL",
         None,
         values.redis,
-        "Redis, for hints between processes and shared limits; everything works without",
+        "Redis, for hints between processes, shared limits and pages of lists; everything works "
+        "without",
+    ),
+    Setting(
+        "CACHE_TTL_SECONDS",
+        "60",
+        values.integer(0, 86400),
+        "how long Redis keeps a page of a list for other processes on PostgreSQL; 0: not at all",
     ),
     Setting("HOST", "127.0.0.1", values.text, "address to listen on"),
     Setting(

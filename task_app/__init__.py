@@ -22,6 +22,7 @@
       groups.py          writers that come together share a commit
       idempotency.py     a request sent again is answered again
       cache.py           pages that were read a moment ago
+      shared_pages.py    those that another process read, by Redis
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
       presence.py        the processes that serve this database, and how many clients they have
@@ -81,7 +82,8 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
-    → queries, events, presence → cache, groups, idempotency → access, pages → schemas → models
+    → queries, events, presence → cache, groups, idempotency → shared_pages
+    → access, pages → schemas → models
     → database → transactions
     → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies
 

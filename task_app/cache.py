@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from task_app.pages import Page
+from task_app.shared_pages import shared_pages, worth_it
 
 MOST_CHARACTERS = 16 << 20
 _ITEM = 500  # characters of an item beside its long texts, or so
@@ -34,6 +35,12 @@ class PageCache:
             self.pages.move_to_end(question)
             return found[1]
 
+    def seems_small(self, question: Hashable) -> bool:
+        """Whether the answer was too short to share when it was last read here."""
+        with self.lock:
+            found = self.pages.get(question)
+            return found is not None and not worth_it(found[1])
+
     def put(self, question: Hashable, validator: str, page: Page) -> None:
         weight = _ITEM + sum(
             _ITEM + sum(len(item.get(name) or "") for name in _LONG) for item in page.items
@@ -57,3 +64,17 @@ class PageCache:
 
 
 pages = PageCache()
+
+
+def page(question: Hashable, validator: str, read: Callable[[], Page]) -> Page:
+    """The answer to a question: from this process's memory, from another process by way of
+    Redis, or `read`.  `validator` must be of the moment that `read` sees."""
+    found = pages.get(question, validator)
+    if found is None:
+        if not pages.seems_small(question):
+            found = shared_pages.get(question, validator)
+        if found is None:
+            found = read()
+            shared_pages.put(question, validator, found)
+        pages.put(question, validator, found)
+    return found

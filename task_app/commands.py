@@ -305,13 +305,9 @@ def _read(command: Command, call: Call, known: Collection[str]) -> Result:
 
 
 def _page(command: Command, tx: Transaction, call: Call, validator: str) -> Any:
-    """The page, from memory when nothing has happened since it was read."""
+    """The page, from a cache when nothing has happened since it was read."""
     question = (command.shape, call.actor.id, *sorted(call.data.items()))
-    page = cache.pages.get(question, validator)
-    if page is None:
-        page = command.action(tx, call)
-        cache.pages.put(question, validator, page)
-    return page
+    return cache.page(question, validator, lambda: command.action(tx, call))
 
 
 def _validator(epoch: str, news: int, actor: Actor) -> str:

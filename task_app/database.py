@@ -243,6 +243,9 @@ def _translated() -> Iterator[None]:
             raise Busy from error
         if error.connection_invalidated or isinstance(error, OperationalError):
             raise unavailable() from error
+        if postgres.is_unfit(error):
+            log.warning("the database cannot serve: %s", error.orig)
+            raise unavailable() from error
         raise
     except PoolTimeout as error:
         raise unavailable() from error

@@ -46,4 +46,16 @@ class Offload:
         return self.runner(call, *args)
 
 
+class HubTurns:
+    """How often eventlet's hub has been round: requests that it found together have the same
+    number.  The eventlet start-up says how to ask; elsewhere there is no hub."""
+
+    def __init__(self) -> None:
+        self.count: Callable[[], int] = lambda: 0
+
+    def __call__(self) -> int:
+        return self.count()
+
+
+hub_turns = HubTurns()
 offload = Offload()

@@ -3,8 +3,8 @@
 A commit costs as much as everything before it: it writes a dozen pages to the log, nearly all of
 which the next task that is made writes again (and with `SQLITE_SYNCHRONOUS=FULL` it waits for the
 disk).  Under eventlet whoever writes first waits until the hub has been round once; those who
-came meanwhile are in its group.  Each has a savepoint of its own: what one may not do, or cannot,
-leaves the others as they were.
+came meanwhile are in its group.  A writer that nobody joined lately does not wait.  Each has a
+savepoint of its own: what one may not do, or cannot, leaves the others as they were.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from task_app import database
 from task_app.errors import AppError
-from task_app.extensions import socketio
+from task_app.extensions import hub_turns, socketio
 from task_app.transactions import Transaction
 
 T = TypeVar("T")
@@ -66,6 +66,8 @@ class Groups(Generic[T]):
         self.transact = transact
         self.waiting: list[Member[T]] = []
         self.led = False  # somebody gathers or commits a group
+        self.company = False  # the last group was more than one
+        self.turn = -1  # of the hub, in which it was done
 
     def run(self, act: Act[T], patience: float) -> T:
         """Do the act with whoever else writes now.  Raises what it raised, and `Busy` when that
@@ -76,8 +78,9 @@ class Groups(Generic[T]):
             return member.result()
         self.led = True
         try:
-            socketio.sleep(0)
-            self._lead()
+            if self.company or self.turn == hub_turns():
+                socketio.sleep(0)
+            self._lead(member.deadline)
         finally:
             if self.waiting:
                 self.waiting[0].turn.release()
@@ -97,16 +100,21 @@ class Groups(Generic[T]):
         turn.acquire()  # its group is being done, and is not more patient than its members
         return False
 
-    def _lead(self) -> None:
-        """Do what the first of those who wait want.  Each is settled then."""
+    def _lead(self, until: float) -> None:
+        """Do what the first of those who wait want.  Each is settled then.
+
+        Whoever leads waits for nobody's database longer than until its own deadline: it may be
+        too late itself, and others of its group may have just come (they try again).
+        """
         group, self.waiting = self.waiting[:MOST], self.waiting[MOST:]
+        self.company, self.turn = len(group) > 1, hub_turns()
         try:
             group = self._in_time(group)
             try:
-                self._transact(group)
+                self._transact(group, until)
             except GroupRefused:
                 for member in group:
-                    self._transact(self._in_time([member]))
+                    self._transact(self._in_time([member]), until)
         finally:
             for member in group:
                 if not member.done:  # something has ended this greenlet
@@ -120,11 +128,11 @@ class Groups(Generic[T]):
                 member.settle(database.Busy())
         return [member for member in group if not member.done]
 
-    def _transact(self, group: list[Member[T]]) -> None:
+    def _transact(self, group: list[Member[T]], until: float) -> None:
         """Do the acts of a group together and settle its members.  Raises `GroupRefused`."""
         if not group:
             return
-        left = min(member.deadline for member in group) - time.monotonic()
+        left = min(until, *(member.deadline for member in group)) - time.monotonic()
         try:
             outcomes = self.transact([member.act for member in group], max(0.0, left))
         except GroupRefused:

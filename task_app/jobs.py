@@ -24,6 +24,7 @@ from task_app.realtime.feeds import feeds
 from task_app.realtime.handlers import handlers
 from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
+from task_app.shared_pages import shared_pages
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ def start(app: Flask) -> None:
     """Run every job in the background until the process ends, and listen to other processes."""
     _leaving.clear()
     hints.start(app)
+    shared_pages.start(app)
     for seconds, job in JOBS:
         socketio.start_background_task(_repeat, app, seconds, job)
 

@@ -27,6 +27,9 @@ ALIVE = {
 RACES = frozenset({"40001", "40P01", "23505", "23503"})
 LOCK_TIMEOUT = "55P03"
 DISK_FULL = "53100"
+# The database answers, but not as one that can serve this version of the server: a standby that
+# was not promoted, rights that were taken away, a schema on its way to another version (42…).
+UNFIT = frozenset({"25006", "42501", "42P01", "42703"})
 # Any number will do, as long as all processes name the same.
 START_LOCK = 7_201_511_300
 
@@ -97,6 +100,11 @@ def waited_too_long(error: DBAPIError) -> bool:
 
 def disk_is_full(error: DBAPIError) -> bool:
     return _state(error) == DISK_FULL
+
+
+def is_unfit(error: DBAPIError) -> bool:
+    """Whether it cannot serve at the moment, though psycopg would not call that operational."""
+    return _state(error) in UNFIT
 
 
 def _state(error: DBAPIError) -> str | None:

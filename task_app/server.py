@@ -132,13 +132,15 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     import eventlet.tpool
 
     from task_app import jobs
-    from task_app.extensions import offload
+    from task_app.extensions import hub_turns, offload
     from task_app.http.server import Server
     from task_app.realtime.engine import engine
     from task_app.realtime.feeds import feeds
 
     eventlet.tpool.set_num_threads(HASHING_THREADS)
     offload.runner = eventlet.tpool.execute
+    hub: Any = eventlet.hubs.get_hub()
+    hub_turns.count = lambda: hub.turn
     if app.config["ENGINE"] == "on":
         engine.start(batches=app.config["IO_URING"] == "on")
         feeds.together = engine.together

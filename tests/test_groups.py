@@ -6,16 +6,18 @@ import json
 import re
 import socket
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
-from tests.conftest import sqlite_only
+from tests.conftest import eventlet_only, sqlite_only
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.clients import Rest
 from tests.support.http import request
 from tests.support.recorder import read_log
-from tests.support.server import ASYNC_MODE, DATABASE, Server
+from tests.support.server import ASYNC_MODE, DATABASE, ROOT, Server
 
 JSON = "Content-Type: application/json"
 ROUNDS = 8
@@ -118,3 +120,46 @@ def test_what_the_database_refuses_one(start: Callable[..., Server]) -> None:
     assert sorted(titles) == [f"taken {number}" for number in range(6)]
     log = read_log(server.instance)
     assert [event.seq for event in log] == list(range(1, 7))
+
+
+# The database is not to be had.  The last try of the first who waits keeps the hub for a moment,
+# in which the time of the second is up as well; a third one has more.
+PATIENCE = """
+from task_app import server
+server.patch("eventlet")
+import time
+import eventlet, eventlet.patcher
+from task_app.database import Busy
+from task_app.extensions import socketio
+from task_app.groups import Groups
+
+socketio.init_app(None, async_mode="eventlet")
+keep_hub = eventlet.patcher.original("time").sleep
+
+def transact(acts, patience):
+    eventlet.sleep(patience)
+    keep_hub(0.02)
+    raise Busy
+
+def write(patience):
+    began = time.monotonic()
+    try:
+        groups.run(None, patience)
+    except Busy:
+        return time.monotonic() - began
+
+groups = Groups(transact)
+first = eventlet.spawn(write, 0.2)
+eventlet.sleep(0.05)
+second, third = (eventlet.spawn(write, patience) for patience in (0.16, 5))
+print(max(first.wait(), second.wait()))
+"""
+
+
+@eventlet_only
+def test_a_leader_is_no_more_patient_than_it_said() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PATIENCE], cwd=ROOT, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 2

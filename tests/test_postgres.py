@@ -160,6 +160,8 @@ def test_one_version_at_once(server: Server, alice: Person) -> None:
 
     answers = together(*(lambda n=n: change(f"By {n}") for n in range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
+    won, *lost = sorted(answers, key=lambda answer: answer.status_code)
+    assert [answer.json()["current"] for answer in lost] == [won.json()] * 3
 
 
 def test_two_admins_cannot_both_go(
@@ -219,14 +221,15 @@ def test_text_is_by_code_point(
 def test_migrations_at_once(
     postgresql: Databases, start: Callable[..., Server], server: Server
 ) -> None:
-    """Two operators, one schema; and no start before it is there."""
+    """Four commands at once on an empty database, one schema; and no start before it is there."""
     postgresql.query("CREATE DATABASE fresh")
     url = postgresql.server.url("fresh")
     code, said = refusal(server.instance, DATABASE_URL=url)
     assert (code, said.count("\n")) == (1, 1)
     assert "flask --app app db upgrade" in said
-    together(*[lambda: postgres.migrate(url, server.instance)] * 2)
-    assert postgresql.query("SELECT version_num FROM alembic_version", "fresh")
+    together(*[lambda: postgres.migrate(url, server.instance)] * 4)
+    assert len(postgresql.query("SELECT version_num FROM alembic_version", "fresh")) == 1
+    assert postgresql.query("SELECT seq, floor FROM log_head", "fresh") == [(0, 0)]
     together(*[lambda: start(DATABASE_URL=url, PORT="0")] * 2)
     assert postgresql.query("SELECT count(*) FROM users", "fresh") == [(1,)]  # one first admin
 

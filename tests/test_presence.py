@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import select
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,13 @@ from task_app.commands import execute
 from task_app.models.user import ADMIN
 from task_app.realtime.feeds import Subscriber, feeds
 from tests.conftest import sqlite_only
-from tests.support import accounts, sessions, statements
+from tests.support import accounts, databases, sessions, statements
 from tests.support.clients import Rest
 from tests.support.server import Server
 
-pytestmark = sqlite_only
-
 BOSS = Actor(1, "admin", ADMIN, "a session")
 ADMIN_LOGIN = {"username": "admin", "password": "correct horse battery"}
+Run = Callable[..., list[tuple[Any, ...]]]
 SOON = 6  # seconds: a beat, and what a busy machine adds
 
 
@@ -62,13 +61,11 @@ def test_two_processes(start: Callable[..., Server], listen: Callable, tmp_path:
         until(lambda rest=rest: recipients(rest) == 2, SOON - (time.monotonic() - began))
     two.kill()
     assert clients(one) == 3
-    with sqlite3.connect(tmp_path / "tasks.db") as db:
-        db.execute("UPDATE processes SET seen_at = ? WHERE clients = 1", (ago(16),))
+    databases.run(tmp_path, "UPDATE processes SET seen_at = :at WHERE clients = 1", at=ago(16))
     assert clients(one) == 2
     assert recipients(Rest(one.url, admin.token)) == 1
     assert one.stop() == 0
-    assert db.execute("SELECT clients FROM processes").fetchall() == [(1,)]  # the killed one's
-    db.close()
+    assert databases.run(tmp_path, "SELECT clients FROM processes") == [(1,)]  # the killed one's
     for server in (one, two):
         assert "WARNING" not in server.log and "Traceback" not in server.log
 
@@ -88,10 +85,8 @@ def app(tmp_path: Path) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def db(app: Flask) -> Iterator[sqlite3.Connection]:
-    connection = statements.database(app)
-    yield connection
-    connection.close()
+def run(app: Flask) -> Run:
+    return partial(databases.run, Path(app.instance_path))
 
 
 @pytest.fixture
@@ -117,10 +112,10 @@ ROWS = [
 
 
 @pytest.fixture
-def rows(db: sqlite3.Connection) -> None:
+def rows(run: Run) -> None:
     for name, age, connected, signed_in, _ in ROWS:
-        row = (name, connected, signed_in, ago(age))
-        db.execute("INSERT INTO processes VALUES (?, ?, ?, ?)", row)
+        row = {"name": name, "clients": connected, "signed_in": signed_in, "at": ago(age)}
+        run("INSERT INTO processes VALUES (:name, :clients, :signed_in, :at)", **row)
 
 
 @pytest.mark.usefixtures("here", "rows")
@@ -138,24 +133,24 @@ def test_recipients_elsewhere(app: Flask) -> None:
 
 
 @pytest.mark.usefixtures("rows")
-def test_prune_forgets_the_silent(app: Flask, db: sqlite3.Connection) -> None:
+def test_prune_forgets_the_silent(run: Run) -> None:
     execute(SYSTEM, "server.prune", {})
-    left = {name for (name,) in db.execute("SELECT id FROM processes")}
+    left = {name for (name,) in run("SELECT id FROM processes")}
     assert left == {name for name, age, *_ in ROWS if age < presence.SILENT_SECONDS}
 
 
 @pytest.mark.usefixtures("here")
-def test_beats_are_one_row_and_no_event(app: Flask, db: sqlite3.Connection) -> None:
-    before = db.execute("SELECT seq FROM log_head").fetchone()
+def test_beats_are_one_row_and_no_event(app: Flask, run: Run) -> None:
+    before = run("SELECT seq FROM log_head")
     jobs.run(app, jobs.beat)
-    [first] = db.execute("SELECT id, clients, signed_in, seen_at FROM processes").fetchall()
+    [first] = run("SELECT id, clients, signed_in, seen_at FROM processes")
     assert first[:3] == (presence.PROCESS, 2, 0)
     with (sent := Signed()):
         jobs.run(app, jobs.beat)
-    [second] = db.execute("SELECT id, clients, signed_in, seen_at FROM processes").fetchall()
+    [second] = run("SELECT id, clients, signed_in, seen_at FROM processes")
     assert second[:3] == (presence.PROCESS, 3, 1)
     assert second[3] > first[3]
-    assert db.execute("SELECT seq FROM log_head").fetchone() == before
+    assert run("SELECT seq FROM log_head") == before
     assert sent.actor is not None
     metrics = app.test_client().get("/metrics").text
     assert 'rule="none"' not in metrics and 'type="server' not in metrics
@@ -173,12 +168,13 @@ class Signed(Subscriber):
         feeds.disconnect(self)
 
 
+@sqlite_only
 def test_a_busy_database_fails_no_beat_and_no_stop(
     app: Flask,
-    db: sqlite3.Connection,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    db = statements.database(app)
     monkeypatch.setattr(commands, "WRITE_PATIENCE", 0.05)
     db.execute("BEGIN IMMEDIATE")
     jobs.run(app, jobs.beat)
@@ -191,10 +187,11 @@ def test_a_busy_database_fails_no_beat_and_no_stop(
     db.execute("ROLLBACK")
     jobs.run(app, jobs.beat)  # waits for the last word, and says nothing after it
     assert db.execute("SELECT count(*) FROM processes").fetchone() == (0,)
+    db.close()
 
 
-def test_without_a_database_its_own_are_counted(app: Flask, db: sqlite3.Connection) -> None:
-    db.execute("DROP TABLE processes")
+def test_without_a_database_its_own_are_counted(app: Flask, run: Run) -> None:
+    run("DROP TABLE processes")
     with Signed():
         alive, ready = (app.test_client().get(path) for path in ("/health", "/ready"))
     assert (alive.status_code, ready.status_code) == (200, 503)

@@ -26,6 +26,7 @@ from tests.support.snapshots import snapshot
 
 HINTED_SECONDS = 0.3  # the poll takes half a second on average
 DELAY_SECONDS = 2  # FAULTS
+SIGHT_SECONDS = {"up": 2, "down": 10}  # FAULTS: logout, in every process
 Start = Callable[..., Server]
 
 
@@ -70,6 +71,16 @@ def check_hinted(writer: Person, reader: Reader) -> float:
     return max(delays)
 
 
+def check_put_out(person: Person, server: Server, state: str) -> None:
+    """Who logs out on one process is put out of the other."""
+    reader = connect("gin", server.url, person)
+    assert person.rest.post("/logout").status_code == 200
+    began = time.monotonic()
+    assert reader.until_ended(SIGHT_SECONDS[state]) == 4401
+    print(f"put out {(time.monotonic() - began) * 1000:.0f} ms after logout, Redis is {state}")
+    assert Rest(server.url, person.token).get("/tasks").status_code == 401
+
+
 RUBBISH: list[Any] = [
     pickle.dumps(Path("/tmp")),  # noqa: S108
     b"\xff\xfe",
@@ -97,6 +108,7 @@ def test_a_hint_is_faster_than_the_poll(pair: tuple[Server, Server], service: Re
             assert client.publish(channel, rubbish) == 2
     check_hinted(alice, reader)  # nobody has gone deaf
     assert len(reader.events) == before + 7  # and nothing else was heard
+    check_put_out(accounts.register(one.url, "Bob"), two, "up")
     assert [one.stop(), two.stop()] == [0, 0]
     assert "Traceback" not in one.log + two.log
 
@@ -104,7 +116,7 @@ def test_a_hint_is_faster_than_the_poll(pair: tuple[Server, Server], service: Re
 def test_killed_under_load(pair: tuple[Server, Server], service: Redis, tmp_path: Path) -> None:
     """FAULTS, in a short form: no REST error, no event lost, and none late."""
     one, two = pair
-    alice, bob = accounts.people(one.url, "Alice", "Bob")
+    alice, bob, charlie = accounts.people(one.url, "Alice", "Bob", "Charlie")
     _, seq, epoch = snapshot("sse", two.url, alice)
     session, reader = (
         Session(alice.id, "member", seq),
@@ -116,6 +128,7 @@ def test_killed_under_load(pair: tuple[Server, Server], service: Redis, tmp_path
         service.kill()
         until(two, "down")
         during = max(delay(bob, his) for _ in range(2))
+        check_put_out(charlie, two, "down")
         load.go_on(20)
         service.start()
         until(two, "up")

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 
 import pytest
 import requests
 
-from tests.support import accounts
+from tests.support import accounts, databases
 from tests.support.accounts import Person
 from tests.support.frames import Bytes
 from tests.support.issuer import sign
 from tests.support.raw import answer, raw
-from tests.support.server import Server
+from tests.support.server import DATABASE, Server
 
 SECRET = "Wd2nT8hYq5pLx0vBz7kRf3mJc9sGa1eU"
 PATH = "/socket.io/?EIO=4&transport="
@@ -39,17 +38,22 @@ def test_own_origin(server: Server) -> None:
     ws.end()
 
 
+NO_NEWCOMERS = {
+    "sqlite": [
+        "CREATE TRIGGER no_newcomers BEFORE INSERT ON users WHEN NEW.external_id IS NOT NULL"
+        " BEGIN SELECT RAISE(ABORT, 'no newcomers'); END"
+    ],
+    "postgresql": ["ALTER TABLE users ADD CONSTRAINT no_newcomers CHECK (external_id IS NULL)"],
+}
+
+
 def test_trouble_while_connecting(start: Callable[..., Server]) -> None:
     """Nobody foresaw it: here the account of a newcomer cannot be stored.  As python-socketio
     has it, the client would be in the namespace for good."""
     server = start(BETTER_AUTH_SECRET=SECRET)
     alice: Person = accounts.register(server.url, "Alice")
-    database = sqlite3.connect(server.instance / "tasks.db", timeout=10)
-    database.execute(
-        "CREATE TRIGGER no_newcomers BEFORE INSERT ON users WHEN NEW.external_id IS NOT NULL"
-        " BEGIN SELECT RAISE(ABORT, 'no newcomers'); END"
-    )
-    database.close()
+    for statement in NO_NEWCOMERS[DATABASE]:
+        databases.run(server.instance, statement)
     newcomer = sign(SECRET, "HS256", sub="7", email="grace@example.com", name="Grace")
     ws = raw(server, credentials={"token": newcomer})
     refused = ws.recv()

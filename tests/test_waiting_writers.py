@@ -6,9 +6,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from http.client import HTTPConnection
 
+from task_app.commands import WRITE_PATIENCE
 from tests.conftest import sqlite_only
 from tests.support.accounts import Person
 from tests.support.server import Server
@@ -16,6 +18,7 @@ from tests.support.server import Server
 pytestmark = sqlite_only
 
 WRITERS, ATTEMPTS = 30, 2
+CROWD, LATER = 80, 4.0  # writers; seconds after which another one comes
 READ_SECONDS = 0.1  # FAULTS: reads while SQLite is locked
 READING_SECONDS, SHORT = 0.6, 0.2  # well under the five seconds that a write waits
 
@@ -81,3 +84,28 @@ def test_who_waits_first_writes_first(server: Server, alice: Person) -> None:
         finish(writers)
         made = sorted(alice.rest.get("/tasks?limit=1000").json(), key=lambda task: task["id"])
         assert made[-WRITERS - 1]["title"] == f"first {attempt}"
+
+
+def test_nobody_waits_for_the_patience_of_another(server: Server, alice: Person) -> None:
+    """Who gives up after five seconds is told so then, whoever has come meanwhile."""
+    with ThreadPoolExecutor(CROWD) as pool:
+        with locked(server):
+            began = time.monotonic()
+            crowd = [send(server, alice, f"early {number}") for number in range(CROWD)]
+            told = [pool.submit(told_after, writer, began) for writer in crowd]
+            wait(told, LATER)
+            late = send(server, alice, "late")
+            answers = [one.result() for one in told]
+        finish([late])
+    assert {status for _, status in answers} == {503}
+    print(f"{CROWD} writers were told to come back after {max(answers)[0]:.1f} s at most")
+    assert max(answers)[0] < WRITE_PATIENCE + LATER / 2
+
+
+def told_after(writer: HTTPConnection, began: float) -> tuple[float, int]:
+    """When a writer was answered, in seconds, and how."""
+    answer = writer.getresponse()
+    assert int(answer.headers["Retry-After"]) >= 1
+    told = time.monotonic() - began
+    writer.close()
+    return told, answer.status

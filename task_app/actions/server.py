@@ -68,14 +68,15 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
             tx.execute(_LEAVE, [{"in_room": room, "last": last} for room in rooms])
         pruned = tx.execute(delete(Event).where(Event.seq <= last)).rowcount
         floor = max(floor, last)
-        # Another process may have gone further meanwhile.
-        tx.execute(update(LogHead).where(LogHead.floor < floor).values(floor=floor))
     tx.execute(
         delete(IdempotencyKey).where(IdempotencyKey.created_at < _days_ago(IDEMPOTENCY_DAYS))
     )
     tx.execute(delete(Ticket).where(Ticket.expires_at < int(time.time())))
     tx.execute(delete(RevokedToken).where(RevokedToken.expires_at < int(time.time())))
     presence.forget_silent(tx)
+    if pruned:
+        # Last, for all writers wait for this row.  Another process may have gone further meanwhile.
+        tx.execute(update(LogHead).where(LogHead.floor < floor).values(floor=floor))
     return {"floor": floor, "pruned": pruned}
 
 

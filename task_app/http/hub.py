@@ -9,7 +9,7 @@ from eventlet.hubs.hub import closed_callback
 
 
 def use() -> None:
-    """Give this thread a hub that calls nobody who no longer listens.
+    """Give this thread a hub that counts its turns, and calls nobody who no longer listens.
 
     A hub collects everybody it is about to call before it calls the first.  Whoever waits to
     read and to write one socket (psycopg does while it connects) is therefore called twice when
@@ -20,6 +20,12 @@ def use() -> None:
 
     class Hub(base):  # type: ignore[misc]
         is_available = staticmethod(lambda: True)  # or eventlet warns
+
+        turn = 0  # how often it has looked for what is ready
+
+        def wait(self, seconds: float | None = None) -> None:
+            self.turn += 1
+            super().wait(seconds)
 
         def remove(self, listener: Any) -> None:
             super().remove(listener)

@@ -24,6 +24,8 @@ def app(tmp_path: Path) -> Flask:
 
 @pytest.fixture
 def client() -> Iterator[Subscriber]:
+    jobs._last.told = {}  # as in a process that has just started
+    jobs._leaving.clear()
     one = Subscriber()
     feeds.connect(one)
     yield one

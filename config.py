@@ -25,6 +25,10 @@ REDIS_SECONDS = 0.5  # the longest a request waits for it, once; then it is take
 SHARED_SECRET_NAMES = ("JWT_SECRET", "BETTER_AUTH_SECRET")
 
 
+# What a message must not repeat: secrets, and a URL with a password in it.
+UNSPOKEN = (values.secret, values.password, values.redis)
+
+
 class ConfigError(Exception):
     """A setting that cannot be used; the text is shown to the operator as it stands."""
 
@@ -235,7 +239,7 @@ class Config:
         if async_mode is not None:
             self.ASYNC_MODE = async_mode
         # Only a secret that somebody gave can be shared with another issuer.
-        shared = any(environ.get(name) for name in SHARED_SECRET_NAMES)
+        shared = any(_given(name, environ) for name in SHARED_SECRET_NAMES)
         self.FOREIGN_SECRET = self.JWT_SECRET_KEY if shared else None
         if not self.SERVICES:
             raise ConfigError(f"SERVICES is empty; name some of {', '.join(PORTS)}.")
@@ -311,8 +315,7 @@ class Config:
 
 def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
     for name in (setting.name, *setting.aliases):
-        value = environ.get(name, "").strip()
-        if value:
+        if value := _given(name, environ):
             break
     else:
         name, value = setting.name, setting.default or ""
@@ -321,8 +324,25 @@ def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.parse(value)
     except ValueError as error:
-        shown = "" if setting.parse in (values.secret, values.password) else f" is {value!r}"
+        shown = "" if setting.parse in UNSPOKEN else f" is {value!r}"
         raise ConfigError(f"{name}{shown} cannot be used: {error}.") from error
+
+
+def _given(name: str, environ: Mapping[str, str]) -> str:
+    """What the environment says, or the file that it names there by `<name>_FILE` holds; "" when
+    it says nothing.  So passwords need not stand where whoever lists the processes reads them."""
+    if value := environ.get(name, "").strip():
+        return value
+    path = environ.get(f"{name}_FILE", "").strip()
+    if not path:
+        return ""
+    try:
+        return Path(path).read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no text"
+        raise ConfigError(
+            f"{name}_FILE names {path}, which cannot be read ({reason}); let this user read it."
+        ) from error
 
 
 def kept_secret(path: Path) -> str:

@@ -17,7 +17,7 @@ import redis
 
 from bench.servers import FIRST_PERSON, SECRET, tokens
 from deploy.cluster import PROCESSES, Cluster, Process
-from deploy.services import HOST, PostgreSQL, Redis
+from deploy.services import PostgreSQL, Redis
 
 MOST_PROCESSES = 4
 PEOPLE = 100
@@ -79,7 +79,8 @@ class Installation(Cluster):
         with psycopg.connect(self.postgres.url(), autocommit=True) as db:
             db.execute("CREATE EXTENSION pg_stat_statements")
             for number in range(MOST_PROCESSES):
-                db.execute(f"CREATE ROLE {role(number)} SUPERUSER LOGIN".encode())
+                known = f"SUPERUSER LOGIN PASSWORD '{self.postgres.password}'"
+                db.execute(f"CREATE ROLE {role(number)} {known}".encode())
             with self.running(1, hinted=False):
                 pass  # makes the admin, whose id is the first
             db.execute(PEOPLE_SQL, (FIRST_PERSON, FIRST_PERSON + PEOPLE - 1))
@@ -98,7 +99,7 @@ class Installation(Cluster):
         every = ",".join(PROCESSES)
         found = []
         for number in range(count):
-            url = f"postgresql://{role(number)}@{HOST}:{self.postgres.port}/postgres"
+            url = self.postgres.url(user=role(number))
             found.append(Process(every, settings | {"DATABASE_URL": url}))
         with ThreadPoolExecutor(count) as pool:
             try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -249,7 +250,8 @@ def pgbench(bench: Bench, *, clients: int, script: str) -> Figures:
         *(f"--define={name}={value}" for name, value in event.items()),
         COPY,
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    known = os.environ | {"PGPASSWORD": bench.installation.postgres.password}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=known)
     if done.returncode:
         raise ClientError(done.stderr[-500:])
     return _figures_of_pgbench(done.stdout)

@@ -14,13 +14,29 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
-from deploy.services import HOST, Missing, PostgreSQL, Redis, Service, program
+from deploy.services import (
+    HOST,
+    Missing,
+    PostgreSQL,
+    Redis,
+    Service,
+    allow_many_files,
+    program,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 AnyService = TypeVar("AnyService", bound=Service)
+SPARE_FILES = 64  # of nginx's descriptors are no connection
 PROCESSES = {"users": 1, "tasks": 2, "notifications": 2}
+
+
+class Place(Protocol):
+    """Where a service is served."""
+
+    name: str
+    port: int
 
 
 class Process(Service):
@@ -45,11 +61,12 @@ class Process(Service):
 
 
 class Gateway(Service):
-    """nginx by `nginx.conf`, with other ports."""
+    """nginx by `nginx.conf`, with other ports, and no more connections than it can have."""
 
     ready = re.compile("start worker process ")
+    users = ("nginx", "www-data", "nobody")
 
-    def __init__(self, processes: Sequence[Process], port: int | None = None) -> None:
+    def __init__(self, processes: Sequence[Place], port: int | None = None) -> None:
         super().__init__(port)
         self.processes = processes
 
@@ -58,9 +75,17 @@ class Gateway(Service):
         conf = conf.replace("listen 8000", f"listen {HOST}:{self.port}")
         conf = conf.replace("stderr warn", "stderr notice")  # or it does not say that it serves
         conf = conf.replace("worker_processes auto", "worker_processes 1")
-        (self.folder / "nginx.conf").write_text(conf)
-        (self.folder / "upstreams.conf").write_text(self.upstreams())
-        return [program("nginx"), "-p", str(self.folder), "-c", "nginx.conf", "-g", "daemon off;"]
+        files = min(65_536, allow_many_files())
+        conf = conf.replace("worker_rlimit_nofile 65536", f"worker_rlimit_nofile {files}")
+        most = f"worker_connections {min(20_000, files - SPARE_FILES)};"
+        conf = conf.replace("worker_connections 20000;", most)
+        self.keep_private("nginx.conf", conf)
+        self.keep_private("upstreams.conf", self.upstreams())
+        return [program("nginx"), *self.arguments("nginx.conf"), "-g", "daemon off;"]
+
+    def arguments(self, conf: str) -> Sequence[str]:
+        """Where it writes, and its configuration, which is looked for there."""
+        return ["-e", "stderr", "-p", str(self.folder), "-c", conf]
 
     def upstreams(self) -> str:
         def servers(name: str) -> str:
@@ -94,6 +119,7 @@ class Cluster:
 
     def start(self) -> Cluster:
         """Start everything, the gateway last.  Raises `Missing`, RuntimeError."""
+        allow_many_files()
         try:
             self.postgres = self._run(PostgreSQL())
             self.redis = self._run(Redis())
@@ -149,25 +175,34 @@ class Cluster:
         self.closing.close()
 
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, a terminal that closes
+
+
+def _stop_once(*_: object) -> None:
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)  # a second one would leave things behind
+    raise KeyboardInterrupt
+
+
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in STOPS:
+        signal.signal(number, _stop_once)
+    cluster = Cluster()
     try:
-        cluster = Cluster().start()
-    except (Missing, RuntimeError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    try:
+        cluster.start()  # which stops what it has started when it is interrupted
         print(f"The gateway is at {cluster.url}")
         for one in cluster.processes:
             print(f"  {one.name:14} {one.url}")
         print(f"Sign in as admin, password {cluster.settings['ADMIN_PASSWORD']}; Ctrl-C stops all.")
         sys.stdout.flush()
-        signal.pause()
+        while True:
+            signal.pause()
     except KeyboardInterrupt:
-        print()
+        print("\nStopping")
+    except (Missing, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # a second one would leave things behind
         cluster.stop()
     return 0
 

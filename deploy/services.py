@@ -10,6 +10,8 @@ import glob
 import os
 import pwd
 import re
+import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -51,9 +53,22 @@ def free_port() -> int:
     return port
 
 
+def allow_many_files() -> int:
+    """Let this process, and what it starts, have as many descriptors as the system allows it.
+    Returns how many: a shell's 1 024 end at some five hundred clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 class Service:
-    """A program in the foreground.  `ready` is what it says once it serves; what it says is kept
-    in `log`.  `user` runs it when this process is root's (PostgreSQL refuses to be)."""
+    """A program in the foreground, in a session of its own: a Ctrl-C at the terminal goes to this
+    process alone, which then stops one after the other in good order.
+
+    `ready` is what it says once it serves; what it says is kept in `log`.  `user` runs it when
+    this process is root's (PostgreSQL refuses to be).  `folder` is closed to everybody else.
+    """
 
     ready: re.Pattern[str]
     users: tuple[str, ...] = ()
@@ -97,6 +112,7 @@ class Service:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
             **self.identity(),
         )
         threading.Thread(target=self._read, args=(self.process, told), daemon=True).start()
@@ -138,14 +154,24 @@ class Service:
         self.process.kill()
         return self.process.wait()
 
+    def keep_private(self, name: str, text: str) -> Path:
+        """Write a file that only whoever runs the program may read."""
+        path = self.folder / name
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+        if user := self.user():
+            shutil.chown(path, user)
+        return path
+
     def discard(self) -> None:
         """Stop it and delete its files."""
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+# The password is asked for on loopback as well: everybody on this machine can connect there.
 INITDB = (
-    *("--username=postgres", "--auth=trust"),
+    *("--username=postgres", "--auth=scram-sha-256"),
     *("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"),
 )
 
@@ -161,14 +187,16 @@ class PostgreSQL(Service):
         super().__init__(port)
         self.connections = connections
         self.data = self.folder / "data"
+        self.password = secrets.token_urlsafe(24)
 
     def environment(self) -> dict[str, str]:
         return super().environment() | {"PGDATA": str(self.data)}
 
     def start(self) -> PostgreSQL:
         if not self.data.exists():
+            password = self.keep_private("password", self.password)
             made = subprocess.run(  # type: ignore[call-overload]
-                [program("initdb"), *INITDB],
+                [program("initdb"), *INITDB, f"--pwfile={password}"],
                 cwd=self.folder,
                 env=self.environment(),
                 capture_output=True,
@@ -196,16 +224,24 @@ class PostgreSQL(Service):
         """As `pg_ctl stop -m immediate`: no farewell, recovery at the next start."""
         return self.stop(signal.SIGQUIT)
 
-    def url(self, name: str = "postgres") -> str:
-        return f"postgresql://postgres@{HOST}:{self.port}/{name}"
+    def url(self, name: str = "postgres", user: str = "postgres") -> str:
+        """Of a database, for somebody who has the password of the superuser."""
+        return f"postgresql://{user}:{self.password}@{HOST}:{self.port}/{name}"
 
 
 class Redis(Service):
+    """It keeps nothing.  The password is in a file: everybody may read a command line."""
+
     ready = re.compile("Ready to accept connections")
 
+    def __init__(self, port: int | None = None) -> None:
+        super().__init__(port)
+        self.password = secrets.token_urlsafe(24)
+
     def command(self) -> Sequence[str]:
-        return [program("redis-server"), *f"--bind {HOST} --port {self.port} --save".split(), ""]
+        settings = f'bind {HOST}\nport {self.port}\nsave ""\nrequirepass {self.password}\n'
+        return [program("redis-server"), str(self.keep_private("redis.conf", settings))]
 
     @property
     def url(self) -> str:
-        return f"redis://{HOST}:{self.port}/0"
+        return f"redis://:{self.password}@{HOST}:{self.port}/0"

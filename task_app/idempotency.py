@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, insert, select
+from sqlalchemy import Row, bindparam, insert, select
 
 from task_app import jsonio
 from task_app.access import Actor
@@ -14,9 +14,16 @@ from task_app.errors import AppError, invalid
 from task_app.extensions import table
 from task_app.models import IdempotencyKey
 from task_app.models.idempotency import KEY_LENGTH
-from task_app.transactions import Transaction
+from task_app.transactions import Prepared, Transaction
 
 _KEYS = table(IdempotencyKey)
+_THIS = (_KEYS.c.actor_id == bindparam("actor"), _KEYS.c.key == bindparam("value"))
+_KEPT = select(_KEYS).where(*_THIS)
+# Behind a gateway each write has a key, and hardly one is ever sent again: these two are prepared.
+_IS_KEPT = Prepared(select(_KEYS.c.fingerprint).where(*_THIS))
+_KEEP = Prepared(
+    insert(_KEYS), ("actor_id", "key", "fingerprint", "body", "first_seq", "created_at")
+)
 
 
 @dataclass(frozen=True)
@@ -42,9 +49,10 @@ def kept_answer(tx: Transaction, key: Key) -> Row[Any] | None:
 
     Raises 422 when that was another request.
     """
-    kept = tx.execute(
-        select(_KEYS).where(_KEYS.c.actor_id == key.actor_id, _KEYS.c.key == key.value)
-    ).one_or_none()
+    this = {"actor": key.actor_id, "value": key.value}
+    if not tx.run(_IS_KEPT, this):
+        return None
+    kept = tx.execute(_KEPT, this).one_or_none()
     if kept is not None and kept.fingerprint != key.fingerprint:
         raise AppError(
             "idempotency_key_reused", 422, "This idempotency key was used for another request"
@@ -54,13 +62,12 @@ def kept_answer(tx: Transaction, key: Key) -> Row[Any] | None:
 
 def keep(tx: Transaction, key: Key, body: Any, first_seq: int | None) -> None:
     """Keep the answer, and the number of the first event of what was done."""
-    tx.execute(
-        insert(_KEYS).values(
-            actor_id=key.actor_id,
-            key=key.value,
-            fingerprint=key.fingerprint,
-            body=body,
-            first_seq=first_seq,
-            created_at=tx.now,
-        )
-    )
+    row = {
+        "actor_id": key.actor_id,
+        "key": key.value,
+        "fingerprint": key.fingerprint,
+        "body": jsonio.dumps(body),
+        "first_seq": first_seq,
+        "created_at": tx.now,
+    }
+    tx.run(_KEEP, row)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask import Flask
@@ -32,6 +34,16 @@ _word = threading.Lock()  # the last word of a process is that it leaves
 _leaving = threading.Event()
 
 
+class _LastBeat:
+    """What the other processes were told, and when."""
+
+    told: Mapping[str, int] = MappingProxyType({})
+    at = -presence.BEAT_SECONDS
+
+
+_last = _LastBeat()
+
+
 def _remind() -> None:
     execute(SYSTEM, "notification.remind", {})
 
@@ -43,12 +55,24 @@ def _prune() -> None:
         socketio.sleep(PAUSE)
 
 
+def here() -> dict[str, int]:
+    """How many connections this process has, and how many of them get broadcasts."""
+    return {"clients": len(feeds.connected), "signed_in": len(feeds.rooms.get(ALL, ()))}
+
+
 def beat() -> None:
     """Tell the other processes how many connections this one has."""
-    here = {"clients": len(feeds.connected), "signed_in": len(feeds.rooms.get(ALL, ()))}
+    told = here()
     with _word:
         if not _leaving.is_set():
-            execute(SYSTEM, "server.beat", {"id": presence.PROCESS, **here})
+            execute(SYSTEM, "server.beat", {"id": presence.PROCESS, **told})
+            _last.told, _last.at = told, time.monotonic()
+
+
+def tell_news() -> None:
+    """Beat when the numbers have changed, or a sign of life is due."""
+    if here() != _last.told or time.monotonic() >= _last.at + presence.BEAT_SECONDS:
+        beat()
 
 
 # Seconds between two runs, and what runs.
@@ -57,7 +81,7 @@ JOBS: tuple[tuple[float, Callable[[], Any]], ...] = (
     (1.0, relay.catch_up),
     (1.0, database.checkpoint),
     (5.0, handlers.reap),
-    (presence.BEAT_SECONDS, beat),
+    (presence.NEWS_SECONDS, tell_news),
     (60.0, _remind),
     (600.0, _prune),
 )

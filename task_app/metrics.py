@@ -28,6 +28,10 @@ FANOUT = Histogram(
 )
 LAG = Gauge("task_relay_lag_events", "Events logged but not yet relayed here", registry=REGISTRY)
 SOCKETS = Gauge("task_sockets", "Open connections", registry=REGISTRY)
+PROCESS = Gauge(
+    "task_process_info", "Which of a database's processes this is", ("id",), registry=REGISTRY
+)
+SIGNED_IN = Gauge("task_signed_in", "Open connections that get broadcasts", registry=REGISTRY)
 PENDING = Gauge(
     "task_pending_messages", "Messages not yet written to sockets and streams", registry=REGISTRY
 )

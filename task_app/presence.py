@@ -1,11 +1,12 @@
 """Who else serves this database, and how many clients they have.
 
-Every process says how many it has in a row of its own (`jobs.py`), so that any of them can
-answer for all.
+Every process says how many it has in a row of its own (`jobs.py`), soon after that has changed and
+as a sign of life now and then, so that any of them can answer for all.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 from datetime import datetime, timedelta, timezone
 
@@ -16,9 +17,20 @@ from task_app.models import Process
 from task_app.transactions import Transaction
 
 BEAT_SECONDS = 5.0
+NEWS_SECONDS = 1.0  # from a change to its word
 # Two beats may come to nothing, as when the database is busy; a process silent for longer is gone.
 SILENT_SECONDS = 15
 PROCESS = secrets.token_hex(16)  # the id of this one
+
+
+def _be_another() -> None:
+    """A process that was forked off after the import is not the one it comes from: under one id
+    each would take the other's word for its own."""
+    global PROCESS
+    PROCESS = secrets.token_hex(16)
+
+
+os.register_at_fork(after_in_child=_be_another)
 
 _PROCESSES = table(Process)
 # A clock that was put back must not keep the dead alive: a row from the future is no good either.

@@ -118,12 +118,40 @@ def test_bad_value(tmp_path: Path, name: str, value: str) -> None:
         assert value not in said
 
 
+@pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL"])
+def test_a_password_in_a_url_is_not_repeated(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        configure(tmp_path, **{name: "reddis://:hunter2@cache:6379/0"})
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("name", ["JWT_SECRET_KEY", "JWT_SECRET", "BETTER_AUTH_SECRET"])
 def test_names_of_the_signing_secret(tmp_path: Path, name: str) -> None:
     config = configure(tmp_path, **{name: GOOD_SECRET})
     assert GOOD_SECRET == config.JWT_SECRET_KEY
     shared = None if name == "JWT_SECRET_KEY" else GOOD_SECRET
     assert shared == config.FOREIGN_SECRET
+
+
+@pytest.mark.parametrize("name", ["JWT_SECRET_KEY", "JWT_SECRET", "DB_PASSWORD", "PORT"])
+def test_a_setting_in_a_file(tmp_path: Path, name: str) -> None:
+    """As Docker and systemd hand out secrets; what the environment says itself goes before."""
+    value, path = {"PORT": "8123"}.get(name, GOOD_SECRET), tmp_path / "a setting"
+    path.write_text(f"{value}\n")
+    in_file = configure(tmp_path, **{f"{name}_FILE": str(path)})
+    both = configure(tmp_path, **{f"{name}_FILE": str(tmp_path / "nowhere"), name: value})
+    said = configure(tmp_path, **{name: value})
+    assert vars(in_file) == vars(said) == vars(both)
+    assert vars(said) != vars(configure(tmp_path))
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "secret"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"^DB_PASSWORD_FILE names {path}, which cannot be read"):
+        configure(tmp_path, DB_PASSWORD_FILE=str(path))
 
 
 def test_other_names(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support import accounts
 from tests.support.frames import PING, PONG, TEXT, frame, signed_in
@@ -12,6 +13,22 @@ from tests.support.server import Server
 
 SECONDS = 1  # WS_TIMEOUT_SECONDS, in place of 60
 GOING_AWAY = 1001
+PING_SECONDS = 0.4  # in place of 30
+PATIENT = f"""
+import sys
+from app import main, server
+serve = server.serve
+def serve_patiently(app):
+    from task_app.realtime import websocket
+    websocket.PING_SECONDS = {PING_SECONDS}
+    serve(app)
+server.serve = serve_patiently
+sys.exit(main())
+"""
+
+
+class Patient(Server):
+    program = ("-c", PATIENT)
 
 
 def test_silence(start: Callable[..., Server]) -> None:
@@ -35,3 +52,21 @@ def test_silence(start: Callable[..., Server]) -> None:
     for ws in (silent, answering, talking):
         ws.end()
     assert server.stop() == 0
+
+
+def test_pings_of_a_patient_server(tmp_path: Path) -> None:
+    """However long a client may be silent, something goes over its connection now and then: a
+    gateway in between gives up after 90 s."""
+    server = Patient(tmp_path, WS_TIMEOUT_SECONDS="3600")
+    try:
+        alice = accounts.register(server.start().url, "Alice")
+        ws = signed_in(server, alice.token)
+        for _ in range(3):  # never answered
+            began = time.monotonic()
+            asked = ws.read()
+            assert asked is not None and asked.opcode == PING
+            assert time.monotonic() - began <= PING_SECONDS + 1
+        ws.end()
+        assert server.stop() == 0
+    finally:
+        server.kill()

@@ -43,7 +43,8 @@ log = logging.getLogger(__name__)
 AUTH_SECONDS = 10
 WITHOUT_AUTH = "The first message must be auth with a token"
 PING_FRAME = frames.control_frame(frames.PING)
-SILENCE = 0.5  # of the patience with a silent client: then it is pinged
+SILENCE = 0.5  # of the patience with a silent client: then it is pinged,
+PING_SECONDS = 30  # but not later than this: gateways take what is silent for dead
 
 
 class JsonWire:
@@ -118,7 +119,7 @@ class RawConnection(Subscriber):
 
     def begin(self) -> None:
         feeds.connect(self)
-        clock.after(self.app.config["WS_TIMEOUT_SECONDS"] * SILENCE, self._look_for_life)
+        clock.after(_quiet(self.app.config["WS_TIMEOUT_SECONDS"]), self._look_for_life)
         if self.invited is None:
             clock.after(AUTH_SECONDS, self._lose_patience)
             return
@@ -175,14 +176,19 @@ class RawConnection(Subscriber):
         if self.ended or self.outbox.closed:
             return
         patience = self.app.config["WS_TIMEOUT_SECONDS"]
-        silent = time.monotonic() - self.outbox.heard_at
+        quiet, silent = _quiet(patience), time.monotonic() - self.outbox.heard_at
         if silent >= patience:
             self.end("timeout")
-        elif silent < patience * SILENCE:
-            clock.after(patience * SILENCE - silent, self._look_for_life)
+        elif silent < quiet:
+            clock.after(quiet - silent, self._look_for_life)
         else:
             self.outbox.put(PING_FRAME)
-            clock.after(patience - silent, self._look_for_life)
+            clock.after(min(quiet, patience - silent), self._look_for_life)
+
+
+def _quiet(patience: float) -> float:
+    """Seconds of silence after which a client is pinged."""
+    return min(patience * SILENCE, PING_SECONDS)
 
 
 class Gateway:

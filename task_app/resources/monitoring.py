@@ -12,6 +12,7 @@ from flask_restful import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from task_app import auth, database, events, metrics, presence
+from task_app.access import ALL
 from task_app.errors import AppError, unauthorized
 from task_app.realtime.feeds import feeds
 from task_app.realtime.hints import hints
@@ -63,6 +64,8 @@ class ReadyResource(Resource):
 def register(app: Flask) -> None:
     """Serve the metrics, and count the requests they tell of."""
     metrics.SOCKETS.set_function(lambda: len(feeds.connected))
+    metrics.PROCESS.labels(presence.PROCESS).set(1)
+    metrics.SIGNED_IN.set_function(lambda: len(feeds.rooms.get(ALL, ())))
     metrics.LAG.set_function(_lag)
     metrics.PENDING.set_function(_pending)
     app.add_url_rule("/metrics", "metrics", _metrics)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 
-from deploy.cluster import Cluster, Process
+from deploy.cluster import Cluster, Gateway, Process
+from task_app.presence import SILENT_SECONDS
 from tests.conftest import require
 from tests.contracts.conftest import client  # noqa: F401 - a fixture of the families' tests
 from tests.contracts.test_gin import ORIGIN, SECRET
 from tests.support import databases
 from tests.support import server as support
+from tests.support.clients import Rest
 from tests.support.server import ASYNC_MODE
 
 # What the families' documents set, all at once.
@@ -22,12 +28,14 @@ SETTINGS = {
     "RATELIMIT_ENABLED": "0",
     "ALLOWED_ORIGINS": ORIGIN,
     "JWT_SECRET": SECRET,
-    "BROADCAST_ROLES": "admin,member",
 }
+SETTLED_SECONDS = SILENT_SECONDS + 10
 
 
 class Installed(Cluster):
-    """With the names that a test knows a server by."""
+    """With the names that a test knows a server by; `more` are processes that it was given."""
+
+    more: Sequence[Process] = ()
 
     @property
     def instance(self) -> Path:
@@ -47,6 +55,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(180))  # the first of them starts eleven programs
 
 
 @pytest.fixture(scope="session")
@@ -78,10 +87,83 @@ def server(cluster: Installed) -> Iterator[Installed]:
     support.database_of = before
 
 
+class GinFamily:
+    """Two more processes of the notifications, with the roles that this family's document gives,
+    and a gateway of their own; the rest is the installation's."""
+
+    def __init__(self, cluster: Installed) -> None:
+        settings = {**cluster.settings, "BROADCAST_ROLES": "admin,member"}
+        self.own = [Process("notifications", settings) for _ in range(2)]
+        self.gateway = Gateway([*cluster.of("users"), *cluster.of("tasks"), *self.own])
+        self.admin_password = cluster.admin_password
+        cluster.more = self.own
+
+    def start(self) -> GinFamily:
+        for one in (*self.own, self.gateway):
+            one.start()
+        return self
+
+    def discard(self) -> None:
+        for one in (self.gateway, *self.own):
+            one.discard()
+
+    @property
+    def url(self) -> str:
+        return self.gateway.url
+
+
 @pytest.fixture(scope="session")
-def gin(server: Installed) -> Installed:
+def gin(cluster: Installed) -> Iterator[GinFamily]:
     """In place of the family's own server."""
-    return server
+    family = GinFamily(cluster)
+    try:
+        yield family.start()
+        assert [one.stop() for one in family.own] == [0, 0]
+        assert not [one.log for one in family.own if "Traceback" in one.log]
+    finally:
+        family.discard()
+
+
+@pytest.fixture
+def settled(cluster: Installed) -> Callable[[], None]:
+    """Wait until every process has told the others how many clients it has."""
+
+    def wait() -> None:
+        late, pause = time.monotonic() + SETTLED_SECONDS, threading.Event()
+        while (told := told_together(cluster)) != (there := counted(cluster)):
+            assert time.monotonic() < late, (told, there)
+            pause.wait(0.05)
+
+    return wait
+
+
+Counts = dict[str, tuple[int, int]]  # of a process: connections, and those that get broadcasts
+
+
+def counted(cluster: Installed) -> Counts:
+    """What each process that has any counts itself."""
+    found = {}
+    for process in (*cluster.of("notifications"), *cluster.more):
+        text = Rest(process.url).get("/metrics").text
+        [name] = re.findall(r'^task_process_info\{id="(\w+)"\}', text, re.M)
+        numbers = [
+            int(float(re.findall(rf"^{gauge} (\S+)", text, re.M)[0]))
+            for gauge in ("task_sockets", "task_signed_in")
+        ]
+        found[name] = (numbers[0], numbers[1])
+    return {name: counts for name, counts in found.items() if any(counts)}
+
+
+def told_together(cluster: Installed) -> Counts:
+    """What any of them would add up for a client: one that was killed counts for a while."""
+    alive = datetime.now(timezone.utc) - timedelta(seconds=SILENT_SECONDS)
+    rows = databases.run(
+        cluster.instance,
+        "SELECT id, clients, signed_in FROM processes WHERE seen_at > :alive",
+        database=cluster.settings["DATABASE_URL"],
+        alive=f"{alive:%Y-%m-%dT%H:%M:%S.%fZ}",
+    )
+    return {name: (clients, signed_in) for name, clients, signed_in in rows if clients or signed_in}
 
 
 @pytest.fixture

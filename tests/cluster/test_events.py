@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
+
+import requests
 
 from deploy.cluster import Process
 from tests.cluster.conftest import Installed
 from tests.support import accounts
 from tests.support.accounts import Person
+from tests.support.clients import Rest, Socket
 from tests.support.load import Load
 from tests.support.readers import TRANSPORTS, Reader, connect
 from tests.support.recorder import Logged, Session, check_delivery, read_log
@@ -51,6 +56,26 @@ def test_every_process_tells_everything(
     assert set(one.statuses) | set(two.statuses) == {201}
 
 
+def test_counts_over_all_processes(
+    cluster: Installed,
+    notifications: list[Process],
+    listen: Callable[..., Socket],
+    settled: Callable[[], None],
+) -> None:
+    """`connectedClients`, `recipients`; and the broadcast, whichever process a client is on."""
+    boss = accounts.sign_in(cluster.url, "admin", cluster.admin_password)
+    settled()
+    before = boss.rest.get("/health").json()["connectedClients"]
+    sockets = [listen(boss, one.url) for one in notifications]
+    settled()
+    assert boss.rest.get("/health").json()["connectedClients"] == before + len(sockets)
+    message = {"type": "note", "data": {"n": 1}}
+    assert boss.rest.post("/api/broadcast", message).json()["recipients"] >= len(sockets)
+    for socket in sockets:
+        came = socket.wait_for("broadcast")
+        assert {"type": came["type"], "data": came["data"]} == message
+
+
 def resume(
     url: str, name: str, reader: Reader, session: Session, person: Person, epoch: str
 ) -> Any:
@@ -86,6 +111,60 @@ def test_its_process_dies(cluster: Installed, notifications: list[Process]) -> N
     assert set(load.statuses) == {201}
 
 
+class Lives(Load):
+    """Each writer takes one task after the other from its beginning to its end."""
+
+    def _send(self, client: Rest, body: dict[str, str]) -> None:
+        statuses: list[int | None] = []
+        try:
+            made = client.post("/tasks", body)
+            statuses.append(made.status_code)
+            path = f"/tasks/{made.json()['id']}"
+            for method, change in (
+                ("GET", None),
+                ("PATCH", {"status": "in_progress"}),
+                ("PUT", {"done": True}),
+                ("DELETE", None),
+            ):
+                statuses.append(client.request(method, path, json=change).status_code)
+        except (requests.RequestException, KeyError):
+            statuses.append(None)
+            client.session.close()
+        with self.changed:
+            self.statuses.update(statuses)
+            self.changed.notify_all()
+
+
+def check_lives(cluster: Installed, base: int, alice: Person, load: Lives) -> None:
+    """No request failed, and each change was made once."""
+    lives = load.statuses[201]
+    assert load.statuses == {201: lives, 200: 4 * lives}, cluster.gateway.log
+    kinds = Counter(
+        one.type
+        for one in log_of(cluster, base)
+        if one.type.startswith("task_") and one.may_see(alice.id, "member")
+    )
+    made = {"task_created": lives, "task_status_changed": 2 * lives, "task_deleted": lives}
+    assert kinds == made
+
+
+def test_no_request_fails_when_its_process_is_killed(
+    cluster: Installed, tasks: list[Process]
+) -> None:
+    """`kill -9` of one process after the other: the gateway sends what they were at to another."""
+    alice = accounts.register(cluster.url, "Alice")
+    _, seq, _ = snapshot("sse", cluster.url, alice)
+    with Lives(alice, 4, cluster.url) as load:
+        for process in tasks:
+            load.go_on(5)
+            process.kill()
+            load.go_on(5)
+            process.start()
+        load.go_on(5)
+    print(f"{sum(load.statuses.values())} requests, {len(tasks)} processes killed, none failed")
+    check_lives(cluster, seq, alice, load)
+
+
 def test_rolling_restart(cluster: Installed) -> None:
     """One process after the other, under load: no request fails, nobody misses anything."""
     alice = accounts.register(cluster.url, "Alice")
@@ -93,7 +172,7 @@ def test_rolling_restart(cluster: Installed) -> None:
     session = Session(alice.id, "member", seq)
     reader = connect("sse", cluster.url, alice, since=seq, epoch=epoch)
     slowest = 0.0
-    with Load(alice, 2, cluster.url) as load:
+    with Lives(alice, 2, cluster.url) as load:
         # (Nobody stands in for the one process of users.)
         for process in cluster.of("tasks") + cluster.of("notifications"):
             load.go_on(10)
@@ -109,6 +188,6 @@ def test_rolling_restart(cluster: Installed) -> None:
         reader = resume(cluster.url, "sse", reader, session, alice, epoch)
     check(cluster, session, reader)
     reader.close()
-    print(f"{sum(load.statuses.values())} writes, slowest stop {slowest:.2f} s")
-    assert set(load.statuses) == {201}, cluster.gateway.log
+    print(f"{sum(load.statuses.values())} requests, none failed; slowest stop {slowest:.2f} s")
+    check_lives(cluster, seq, alice, load)
     assert slowest <= EXIT_SECONDS

@@ -23,3 +23,10 @@ def client(server: Server) -> Iterator[Callable[..., Client]]:
     yield connect
     for one in opened:
         one.ws.close()
+
+
+@pytest.fixture
+def settled() -> Callable[[], None]:
+    """Wait until every process knows how many clients the others have: one alone knows at once
+    (`tests/cluster` has more)."""
+    return lambda: None

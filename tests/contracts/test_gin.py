@@ -45,25 +45,33 @@ def token() -> str:
     return jwt.encode(claims | {"exp": int(time.time()) + 3600}, SECRET, "HS256")
 
 
-def test_health(gin: Server, token: str, listen: Callable[..., Socket]) -> None:
+def test_health(gin: Server, listen: Callable[..., Socket], settled: Callable[[], None]) -> None:
     """`GET /health`: `status` and `connectedClients`."""
     rest = Rest(gin.url)
+    settled()
     before = rest.get("/health").json()
     assert before["status"] == "ok"
     socket = listen(url=gin.url)
+    settled()
     assert rest.get("/health").json()["connectedClients"] == before["connectedClients"] + 1
     listen(accounts.admin(gin), gin.url)
+    settled()
     assert rest.get("/health").json()["connectedClients"] == before["connectedClients"] + 2
     socket.close()
 
 
 @pytest.mark.parametrize("message", [BROADCAST, MOVED])
 def test_broadcast(
-    gin: Server, token: str, listen: Callable[..., Socket], message: dict[str, Any]
+    gin: Server,
+    token: str,
+    listen: Callable[..., Socket],
+    settled: Callable[[], None],
+    message: dict[str, Any],
 ) -> None:
     """`POST /api/broadcast`: `data` untouched, string ids and `statusId` and all."""
     ada, anonymous = Socket().connect(gin.url, token), listen(url=gin.url)
     admin = listen(accounts.admin(gin), gin.url)
+    settled()
     answer = Rest(gin.url, token).post("/api/broadcast", message)
     assert answer.status_code == 200
     assert answer.json()["recipients"] == 2

@@ -3,6 +3,7 @@ written out as their documents have them, read by the library `websockets`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -114,9 +115,16 @@ BROADCASTS = [
 
 
 @pytest.mark.parametrize("message", BROADCASTS, ids=lambda message: message["type"])
-def test_broadcast(client: Any, admin: Person, alice: Person, message: dict[str, Any]) -> None:
+def test_broadcast(
+    client: Any,
+    admin: Person,
+    alice: Person,
+    settled: Callable[[], None],
+    message: dict[str, Any],
+) -> None:
     """`data` in, `payload` out, untouched."""
     gin, fiber, channels = (client(path, alice) for path in (GIN, FIBER, CHANNELS))
+    settled()
     answer = admin.rest.post("/api/broadcast", message)
     assert (answer.status_code, answer.json()["recipients"] >= 3) == (200, True)
     assert gin.read() == {"type": message["type"], "payload": message["data"]}

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from deploy.services import HOST, PostgreSQL
+from deploy.services import PostgreSQL
 from tests.support.server import ROOT
 
 TEMPLATE = "template_tasks"
@@ -38,9 +38,7 @@ class Databases:
         return self.server.url(self.names[instance])
 
     def connect(self, name: str = "postgres") -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            host=HOST, port=self.server.port, user="postgres", dbname=name, autocommit=True
-        )
+        return psycopg.connect(self.server.url(name), autocommit=True)
 
     def query(self, statement: str, name: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement as the superuser; its rows, if it has any."""

@@ -43,8 +43,12 @@ def _prune() -> None:
 
 
 def beat() -> None:
-    """Tell the other processes how many connections this one has."""
-    here = {"clients": len(feeds.connected), "signed_in": len(feeds.rooms.get(ALL, ()))}
+    """Tell the other processes how many connections this one has, and whose."""
+    here: dict[str, Any] = {
+        "clients": len(feeds.connected),
+        "signed_in": len(feeds.rooms.get(ALL, ())),
+        "people": sorted(feeds.people())[: presence.PEOPLE_TOLD],
+    }
     with _word:
         if not _leaving.is_set():
             execute(SYSTEM, "server.beat", {"id": presence.PROCESS, **here})

@@ -27,6 +27,7 @@ pytestmark = sqlite_only
 
 BOSS = Actor(1, "admin", ADMIN, "a session")
 ADMIN_LOGIN = {"username": "admin", "password": "correct horse battery"}
+COLUMNS = "id, clients, signed_in, seen_at"
 SOON = 6  # seconds: a beat, and what a busy machine adds
 
 
@@ -120,7 +121,7 @@ ROWS = [
 def rows(db: sqlite3.Connection) -> None:
     for name, age, connected, signed_in, _ in ROWS:
         row = (name, connected, signed_in, ago(age))
-        db.execute("INSERT INTO processes VALUES (?, ?, ?, ?)", row)
+        db.execute(f"INSERT INTO processes ({COLUMNS}) VALUES (?, ?, ?, ?)", row)
 
 
 @pytest.mark.usefixtures("here", "rows")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support import accounts
+from tests.support import accounts, databases
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
 from tests.support.server import Server
@@ -55,29 +56,26 @@ def test_who_is_here(people: tuple[Person, ...], listen: Listen) -> None:
     assert charlie.username in away and bob.username not in away
 
 
-def test_who_is_at_another_process(start: Callable[..., Server], tmp_path: Path) -> None:
-    """As the process itself says, once every five seconds."""
-    one = start(tmp_path)
-    two = start(tmp_path)
-    alice, bob = accounts.people(one.url, "Alice", "Bob")
-    socket = Socket().connect(two.url, bob.token)
+def test_who_is_at_another_process(server: Server, people: tuple[Person, ...]) -> None:
+    """As that process said in its row, for as long as it goes on saying so."""
+    alice, bob, charlie = people
+    now = datetime.now(timezone.utc)
+    for name, age, person in (("living", 1, bob), ("silent", 60, charlie)):
+        seen = (now - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        row = {"id": name, "people": f"[{person.id}]", "seen": seen}
+        databases.run(
+            server.instance,
+            "INSERT INTO processes (id, clients, signed_in, people, seen_at) "
+            "VALUES (:id, 1, 1, :people, :seen)",
+            **row,
+        )
     try:
-        # Every answer is awaited, and some hundred of them take longer than a beat.
-        until = everybody_until(alice.rest, bob.username)
-        assert until["here"]
+        found = everybody(alice.rest)
     finally:
-        socket.close()
-
-
-def everybody_until(rest: Rest, username: str) -> Any:
-    import time
-
-    end = time.monotonic() + 12
-    while time.monotonic() < end:
-        found = everybody(rest)[username]
-        if found["here"]:
-            return found
-    return found
+        gone = "DELETE FROM processes WHERE id IN ('living', 'silent')"
+        databases.run(server.instance, gone)
+    assert found[bob.username]["here"] is True
+    assert found[charlie.username]["here"] is False
 
 
 # --- activity

@@ -155,6 +155,7 @@ def test_beats_are_one_row_and_no_event(app: Flask, db: sqlite3.Connection) -> N
         jobs.run(app, jobs.beat)
     [second] = db.execute("SELECT id, clients, signed_in, seen_at FROM processes").fetchall()
     assert second[:3] == (presence.PROCESS, 3, 1)
+    assert db.execute("SELECT people FROM processes").fetchone() == (f"[{BOSS.id}]",)
     assert second[3] > first[3]
     assert db.execute("SELECT seq FROM log_head").fetchone() == before
     assert sent.actor is not None

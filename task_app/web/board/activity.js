@@ -1,7 +1,7 @@
 // Who changed what, and when: read from the event log, then kept up by the live feed.
 
-import { find, make } from "./dom.js";
-import { FIELD_WORDS, STATUS_WORDS, ago, inWords, initials, list, moment, tint } from "./format.js";
+import { avatar, find, make } from "./dom.js";
+import { FIELD_WORDS, STATUS_WORDS, ago, inWords, list, moment } from "./format.js";
 
 const KEPT = 300;
 
@@ -92,7 +92,7 @@ export class Activity {
     return make(
       "li",
       {},
-      make("span", { class: `avatar ${tint(row.actor_id ?? 0)}`, "aria-hidden": "true" }, initials(row.actor ?? name)),
+      avatar(row.actor_id ?? 0, row.actor ?? (row.actor_id === this.store.me?.id ? this.store.me.username : name)),
       make("p", {}, make("b", {}, name), ...this.#sentence(row, what)),
       make("time", { datetime: row.at, title: moment(row.at) }, ago(row.at)),
     );

@@ -1,8 +1,8 @@
 // For admins: accounts, who is connected, a word to everybody, and how the server is.
 
-import { find, make, say } from "./dom.js";
+import { avatar, find, make, say } from "./dom.js";
 import { Chart } from "./chart.js";
-import { ago, initials, moment, number, tint } from "./format.js";
+import { ago, moment, number } from "./format.js";
 
 const EVERY = 1000; // milliseconds
 const MOST = 5000; // accounts in the table
@@ -112,7 +112,7 @@ export class Admin {
       ? make("time", { datetime: user.last_login, title: moment(user.last_login) }, ago(user.last_login)) : "never";
     return make(
       "tr", {},
-      make("th", { scope: "row" }, make("span", { class: `avatar ${tint(user.id)}`, "aria-hidden": "true" }, initials(user.username)), make("span", {}, user.username)),
+      make("th", { scope: "row" }, avatar(user.id, user.username), make("span", {}, user.username)),
       make("td", {}, user.email ?? "–"), make("td", {}, role), make("td", {}, active), make("td", {}, last),
     );
   }
@@ -166,7 +166,7 @@ export class Admin {
   async #look() {
     const here = await this.api.get("/people?here=true&limit=100");
     this.connected.replaceChildren(...here.map(({ id, username }) => make(
-      "li", {}, make("span", { class: `avatar ${tint(id)}`, "aria-hidden": "true" }, initials(username)), username,
+      "li", {}, avatar(id, username), username,
     )));
   }
 }

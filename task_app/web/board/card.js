@@ -1,7 +1,7 @@
 // One task as a card. It is built once and then told what has changed.
 
-import { copy, icon, make, say } from "./dom.js";
-import { PRIORITY_WORDS, STATUSES, STATUS_WORDS, FIELD_WORDS, due, daysUntil, initials, list, tint } from "./format.js";
+import { avatar, copy, icon, say } from "./dom.js";
+import { FIELD_WORDS, PRIORITY_WORDS, STATUSES, STATUS_WORDS, daysUntil, due, list } from "./format.js";
 
 const PENDING = {
   waiting: ["wait", "Waiting to be sent"],
@@ -27,8 +27,8 @@ export class Card {
     const [open, meta, side] = this.element.children;
     const [title, said] = open.children;
     const [priority, dueDate, note, fresh] = meta.children;
-    const [avatar, advance] = side.children;
-    this.#parts = { title, said, priority, dueDate, note, fresh, avatar, advance };
+    const [face, advance] = side.children;
+    this.#parts = { title, said, priority, dueDate, note, fresh, face, advance };
     this.open = open;
   }
 
@@ -39,18 +39,13 @@ export class Card {
     Object.assign(this, { task, mark, people: people.size });
     this.element.dataset.id = task.id;
     if (this.editor) return true;
-    const { title, said, avatar } = this.#parts;
+    const { title, said, face } = this.#parts;
     say(title, task.title);
     this.#showMeta(task);
     this.#showMark(mark);
     const assignee = task.assigned_to;
-    avatar.hidden = assignee === null;
-    if (assignee !== null) {
-      const name = this.#store.name(assignee);
-      say(avatar, initials(name));
-      avatar.className = `avatar ${tint(assignee)}`;
-      avatar.title = name;
-    }
+    face.hidden = assignee === null;
+    if (assignee !== null) avatar(assignee, this.#store.name(assignee), face);
     this.#showAdvance(task);
     say(said, this.#inWords(task));
     this.element.classList.toggle("done", task.status === "completed");

@@ -11,6 +11,8 @@ const EMPTY = {
   completed: ["Nothing done yet", "What is finished comes here."],
 };
 const NO_MATCH = ["No task matches", "Change or clear the filters above."];
+// Cards a column begins with, and how many more it is given whenever the browser has time.
+const [FIRST, MORE] = [60, 200];
 const UNDO = 6000; // milliseconds in which a deletion can be taken back
 
 export class Columns {
@@ -18,6 +20,8 @@ export class Columns {
   #columns = {};
   #editing = null; // id of the task
   #dragged = null;
+  #room = FIRST;
+  #later = 0;
 
   constructor({ store, queue, filters, toast, decide }) {
     Object.assign(this, { store, queue, filters, toast, decide });
@@ -87,12 +91,24 @@ export class Columns {
       focused.focus({ preventScroll: true });
     }
     this.#oneTabStop();
+    if (STATUSES.some((status) => lists[status].length > this.#room)) this.#makeRoom();
     const shown = STATUSES.reduce((sum, status) => sum + lists[status].length, 0);
     this.filters.tell(shown, view.size, this.store.partial);
   }
 
-  #fill(status, tasks, view) {
+  #makeRoom() {
+    const idle = window.requestIdleCallback ?? ((work) => setTimeout(work, 30));
+    this.#later ||= idle(() => {
+      this.#later = 0;
+      this.#room += MORE;
+      this.render();
+    }, { timeout: 500 });
+  }
+
+  #fill(status, all, view) {
     const { list } = this.#columns[status];
+    const edited = all.findIndex(({ id }) => id === this.#editing);
+    const tasks = all.slice(0, Math.max(this.#room, edited + 1));
     const wanted = new Set(tasks.map(({ id }) => id));
     for (const element of [...list.children]) {
       if (!wanted.has(idOf(element))) element.remove();
@@ -162,6 +178,10 @@ export class Columns {
   }
 
   focus(id) {
+    if (!this.#cards.has(id)) {
+      this.#room = Infinity;
+      this.render();
+    }
     const card = this.#cards.get(id);
     if (!card) return false;
     card.open.focus();

@@ -1,5 +1,7 @@
 // Building the page. Text goes in as text, never as markup: the page's policy would refuse it.
 
+import { initials, tint } from "./format.js";
+
 const SVG = "http://www.w3.org/2000/svg";
 
 export const find = (selector, root = document) => root.querySelector(selector);
@@ -33,6 +35,14 @@ export function icon(name) {
 export function svg(tag, attributes) {
   const element = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  return element;
+}
+
+// Somebody's letters on their colour, for the eye alone: `content` of the style sheet shows them.
+export function avatar(id, name, element = make("span")) {
+  element.className = `avatar ${tint(id)}`;
+  element.dataset.letters = initials(name);
+  element.title = name;
   return element;
 }
 

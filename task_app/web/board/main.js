@@ -6,10 +6,10 @@ import { Api, Refused } from "./api.js";
 import { Bell } from "./bell.js";
 import { Columns } from "./columns.js";
 import { decide, ask, toast } from "./dialogs.js";
-import { find, make, say } from "./dom.js";
+import { avatar, find, make, say } from "./dom.js";
 import { savedDraft } from "./editor.js";
 import { Filters } from "./filters.js";
-import { initials, plural, tint } from "./format.js";
+import { plural } from "./format.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
 import { People } from "./people.js";
@@ -73,8 +73,7 @@ function showState() {
 
 function showMe() {
   const { me } = store;
-  find("#me").className = `avatar me ${tint(me.id)}`;
-  say(find("#me"), initials(me.username));
+  avatar(me.id, me.username, find("#me")).classList.add("me");
   say(find("#me-name"), me.username);
   say(find("#me-role"), me.role === "admin" ? "Administrator" : "Member");
   find("#views").hidden = me.role !== "admin";

@@ -1,7 +1,7 @@
 // Who has an account, and who is here now.
 
-import { find, make } from "./dom.js";
-import { initials, number, plural, tint } from "./format.js";
+import { avatar, find, make } from "./dom.js";
+import { number, plural } from "./format.js";
 
 const EVERY = 10_000; // milliseconds; servers tell each other every five seconds
 const FACES = 4;
@@ -48,11 +48,11 @@ export class People {
     const me = this.store.me?.id;
     const others = this.#here.filter(({ id }) => id !== me);
     const button = find("#here");
-    const face = ({ id, username }) => make("span", { class: `avatar ${tint(id)}`, title: username }, initials(username));
+    const face = ({ id, username }) => avatar(id, username);
     const rest = others.length - FACES;
     button.replaceChildren(
       ...others.slice(0, FACES).map(face),
-      ...(rest > 0 ? [make("span", { class: "avatar more" }, `+${number(rest)}`)] : []),
+      ...(rest > 0 ? [make("span", { class: "avatar more", "data-letters": `+${number(rest)}` })] : []),
       make("span", { class: "alone" }, others.length ? "" : "Only you"),
     );
     const words = others.length ? `${plural(others.length, "other person is", "other people are")} here` : "Only you are here";

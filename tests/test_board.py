@@ -127,7 +127,7 @@ def test_two_people_see_each_other(board: Open, people: tuple[Person, ...]) -> N
     expect(hers.card("Plant the beans").locator(".fresh")).to_have_text(f"{bob.username}: status")
     hers.page.click("#activity-button")
     expect(hers.page.locator("#activity-list li").first).to_contain_text(
-        f"{bob.username} moved Plant the beans to in progress"
+        f"{bob.username} moved Plant the beans to “In progress”"
     )
     his.page.click("#bell")
     his.page.locator(".notice").click()

@@ -86,6 +86,9 @@ def test_axe_finds_nothing(chromium: Browser, server: Server, axe: str, scheme: 
     one.context.set_offline(True)
     one.state("Offline · 1 change pending")
     check(one, axe)  # a phone, without its network
+    for width in (320, 390, 768, 1920):
+        one.page.set_viewport_size({"width": width, "height": 800})
+        assert one.page.evaluate("document.scrollingElement.scrollWidth") <= width
     one.close()
 
 

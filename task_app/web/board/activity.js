@@ -104,11 +104,11 @@ export class Activity {
     if (type === "task_removed") return [" took ", what, " out of your sight"];
     const fields = changes.filter((field) => field in FIELD_WORDS);
     if (type === "task_status_changed" && fields.length === 1) {
-      return [" moved ", what, ` to ${STATUS_WORDS[task.status].toLowerCase()}`];
+      return [" moved ", what, ` to “${STATUS_WORDS[task.status]}”`];
     }
     if (fields.length === 1 && fields[0] !== "description" && fields[0] !== "title") {
       return [` set the ${FIELD_WORDS[fields[0]]} of `, what, ` to ${inWords(fields[0], task[fields[0]], this.store)}`];
     }
-    return [` changed ${list(fields.map((field) => FIELD_WORDS[field]))} of `, what];
+    return [` changed the ${list(fields.map((field) => FIELD_WORDS[field]))} of `, what];
   }
 }

@@ -166,6 +166,12 @@ SETTINGS: tuple[Setting, ...] = (
         values.choice("on", "off"),
         "`on`: idle WebSockets keep no greenlet, and events go straight to them (eventlet only)",
     ),
+    Setting(
+        "IO_URING",
+        "on",
+        values.choice("on", "off"),
+        "`on`: the engine writes an event to many clients by one call, if the kernel lets it",
+    ),
     Setting("ACCESS_TOKEN_MINUTES", "60", values.integer(1, 525600), "life of an access token"),
     Setting("REFRESH_TOKEN_DAYS", "30", values.integer(1, 3650), "life of a refresh token"),
     Setting(

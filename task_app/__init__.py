@@ -42,6 +42,7 @@
         frames.py        WebSocket frames from bytes and to bytes
         outbox.py        what waits for one connection, bounded
         wire.py          the server's end of a WebSocket
+        uring.py         one frame to many sockets by one call of the kernel
         engine.py        WebSockets without a greenlet while they are idle (eventlet)
         sessions.py      Engine.IO sessions on these
         packets.py       Socket.IO packets, strict

@@ -135,11 +135,13 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     from task_app.extensions import offload
     from task_app.http.server import Server
     from task_app.realtime.engine import engine
+    from task_app.realtime.feeds import feeds
 
     eventlet.tpool.set_num_threads(HASHING_THREADS)
     offload.runner = eventlet.tpool.execute
     if app.config["ENGINE"] == "on":
-        engine.start()
+        engine.start(batches=app.config["IO_URING"] == "on")
+        feeds.together = engine.together
     signals = _signal_pipe()
     jobs.start(app)
     http = Server(listener, app, max_body=app.config["MAX_CONTENT_LENGTH"], most=CONNECTIONS)

@@ -16,7 +16,7 @@ from tests.support import server as support
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
 from tests.support.postgres import Databases
-from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, Server
+from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, AppPy, Server
 
 settings.register_profile(
     "suite",
@@ -69,7 +69,7 @@ def _database(request: pytest.FixtureRequest) -> Iterator[None]:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that tests share.  At the end of the session it must stop in good order, and
     must never have had an unforeseen error."""
-    running = Server(tmp_path_factory.mktemp("instance")).start()
+    running = AppPy(tmp_path_factory.mktemp("instance")).start()
     try:
         yield running
         code = running.stop()

@@ -4,8 +4,9 @@ As it comes, each connection keeps the greenlet of its request, with the HTTP se
 and another one that writes: 60 KB.  Here the socket is taken out of the request once the
 handshake is done, and the request ends.  The hub calls when there is something to read; a
 greenlet runs while a message is handled, and no longer.  Who delivers an event writes its frame,
-encoded once for everybody, straight to each socket; what a socket does not take waits, bounded,
-until the hub says that there is room.
+encoded once for everybody, straight to the sockets, to many by one call where the kernel can do
+that (`uring.py`); what a socket does not take waits, bounded, until the hub says that there is
+room.
 
 Everything works without it: under `ENGINE=off`, in other modes than eventlet's and over TLS
 connections are `BlockingWebSocket`s.
@@ -13,17 +14,19 @@ connections are `BlockingWebSocket`s.
 
 from __future__ import annotations
 
+import errno
 import logging
 import ssl
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections import defaultdict, deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from task_app.realtime.clock import clock
 from task_app.realtime.frames import NORMAL, close_frame
 from task_app.realtime.outbox import FAREWELL_SECONDS, has_room, is_full
+from task_app.realtime.uring import LARGEST, MOST, Ring, ring
 from task_app.realtime.wire import (
     CLOSE_SECONDS,
     READ_BYTES,
@@ -37,7 +40,10 @@ log = logging.getLogger(__name__)
 
 HELD = 8  # frames that may be held back
 PAUSE = 0.01  # between two looks whether a client has read
+FEW = 16  # sockets that are written to one after the other
 STOPPING, STOP_SECONDS = 1012, 1
+FULL = (-errno.EAGAIN, -errno.EWOULDBLOCK)
+Gathered = defaultdict[bytes, list["DetachedWebSocket"]]  # by the frame that they are to be sent
 NONE_WAITING: deque[bytes] = deque(maxlen=0)  # of the connections for which nothing waits
 
 
@@ -53,15 +59,55 @@ class Engine:
         self.open: set[DetachedWebSocket] = set()
         self.buffer = bytearray(READ_BYTES)
         self.view = memoryview(self.buffer)
+        self.ring: Ring | None = None
+        self.gathered: Gathered | None = None
 
-    def start(self) -> None:
-        """From here on new connections are detached.  Call on the hub's thread."""
+    def start(self, *, batches: bool) -> None:
+        """From here on new connections are detached; what goes to many is written by one call if
+        `batches`.  Call on the hub's thread."""
         import eventlet
         import eventlet.hubs
 
         self.hub = eventlet.hubs.get_hub()
         self.spawn, self.sleep = eventlet.spawn_n, eventlet.sleep
+        self.ring = ring() if batches else None
         self.on = True
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is put inside goes out at the end.  Nothing inside may wait, nor put more than one
+        frame for a socket."""
+        if self.ring is None:
+            yield
+            return
+        gathered: Gathered = defaultdict(list)
+        self.gathered = gathered
+        try:
+            yield
+        finally:
+            self.gathered = None
+            for frame, websockets in gathered.items():
+                for start in range(0, len(websockets), MOST):
+                    self._write(frame, websockets[start : start + MOST])
+
+    def _write(self, frame: bytes, websockets: list[DetachedWebSocket]) -> None:
+        if self.ring is None or len(websockets) < FEW or len(frame) > LARGEST:
+            for websocket in websockets:
+                websocket.put(frame)
+            return
+        # A descriptor that was closed may be another's by now.
+        websockets = [one for one in websockets if not one.closed]
+        try:
+            sent = self.ring.send([one.descriptor for one in websockets], frame)
+        except OSError:
+            log.exception("io_uring is not used any more")
+            self.ring = None
+            for websocket in websockets:
+                websocket.abort()  # it may have got the frame or not; its client comes back
+            return
+        if sent.count(len(frame)) < len(websockets):
+            for websocket, result in zip(websockets, sent, strict=True):
+                websocket.written(frame, result)
 
     def websocket(self, environ: Mapping[str, Any], max_message: int) -> WebSocket:
         """The connection of a request that asks for a WebSocket and may have one."""
@@ -85,13 +131,18 @@ class DetachedWebSocket(WebSocket):
     """One that the hub serves.  `busy` is set while a greenlet does, to the client's messages or
     to its beginning; what the client sends meanwhile waits in the kernel."""
 
-    __slots__ = ("busy", "bytes", "frames", "gone", "held", "raw", "reading", "writing")
+    __slots__ = (
+        *("busy", "bytes", "descriptor", "frames", "gone", "held"),
+        *("raw", "reading", "write", "writing"),
+    )
 
     def __init__(self, raw: Any, max_message: int, early: bytes) -> None:
         super().__init__(max_message, early)
         # The request and its server are left with a socket that says it is closed.
         self.raw = type(raw)(raw.family, raw.type, raw.proto, raw.detach())
         self.raw.setblocking(False)
+        self.write = self.raw.send
+        self.descriptor = self.raw.fileno()
         self.reading: Any = None  # listeners of the hub
         self.writing: Any = None
         self.frames = NONE_WAITING
@@ -190,6 +241,30 @@ class DetachedWebSocket(WebSocket):
                 self.put(b"".join(frames), always=True)
 
     def put(self, frame: bytes, *, always: bool = False) -> bool:
+        # Called for each client of a fan-out: nothing in the usual case but the kernel's call.
+        if self.closed or self.frames or self.held is not None:
+            return self._keep(frame, always)
+        if engine.gathered is not None and not always:
+            engine.gathered[frame].append(self)
+            return True
+        try:
+            sent = self.write(frame)
+        except OSError as error:
+            sent = -(error.errno or errno.EIO)
+        if sent < len(frame):
+            self.written(frame, sent)
+        return True
+
+    def written(self, frame: bytes, result: int) -> None:
+        """So many bytes of the frame were taken; below zero is an error's number."""
+        if result < 0 and result not in FULL:
+            self.abort()  # or a replay would go on into nothing: the hub may not be listening
+        elif result < len(frame):
+            rest = frame[max(result, 0) :]
+            self.frames, self.bytes = deque([rest]), len(rest)
+            self.writing = self._listen(engine.hub.WRITE, self._writable)
+
+    def _keep(self, frame: bytes, always: bool) -> bool:
         if self.closed:
             return True
         if self.held is not None:
@@ -197,35 +272,18 @@ class DetachedWebSocket(WebSocket):
             if len(self.held) >= HELD:
                 self.let_go()
             return True
-        if self.frames:
-            if is_full(len(self.frames), self.bytes) and not always:
-                return False
-            self.frames.append(frame)
-            self.bytes += len(frame)
-            return True
-        self._write(frame)
+        if is_full(len(self.frames), self.bytes) and not always:
+            return False
+        self.frames.append(frame)
+        self.bytes += len(frame)
         return True
-
-    def _write(self, data: bytes) -> None:
-        """Nothing waits: write, and let the rest wait."""
-        try:
-            sent = self.raw.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self.abort()  # or a replay would go on into nothing: the hub may not be listening
-            return
-        if sent < len(data):
-            self.frames = deque([data[sent:]])
-            self.bytes = len(data) - sent
-            self.writing = self._listen(engine.hub.WRITE, self._writable)
 
     def _writable(self, _: int) -> None:
         """Called by the hub, in its own greenlet."""
         try:
             while self.frames:
                 first = self.frames[0]
-                sent = self.raw.send(first)
+                sent = self.write(first)
                 self.bytes -= sent
                 if sent < len(first):
                     self.frames[0] = first[sent:]
@@ -263,15 +321,12 @@ class DetachedWebSocket(WebSocket):
         if self.closed:
             return
         self.let_go()
+        self.put(close_frame(code, reason), always=True)
         self.closed = True
-        farewell = close_frame(code, reason)
         if self.frames:
-            self.frames.append(farewell)
             clock.after(FAREWELL_SECONDS, self._give_up_writing)
         else:
-            self._write(farewell)
-            if not self.frames:
-                self._finish_writing()
+            self._finish_writing()
         clock.after(CLOSE_SECONDS, self.abort)
         self._tell_client()
 

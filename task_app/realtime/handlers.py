@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import socketio as python_socketio
@@ -28,7 +27,7 @@ from task_app.dialects import NATIVE
 from task_app.errors import AppError, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
-from task_app.realtime import frames, replay, sessions
+from task_app.realtime import replay, sessions
 from task_app.realtime.door import query_of
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.messages import Answer, answer
@@ -36,7 +35,8 @@ from task_app.realtime.outbox import DRAIN_SECONDS, MAX_BYTES, MAX_MESSAGES
 from task_app.realtime.packets import ATTACHMENT, UNREADABLE, Packet
 from task_app.realtime.relay import relay
 from task_app.realtime.replay import Position
-from task_app.realtime.sessions import Session
+from task_app.realtime.sessions import PacketFrame, Session
+from task_app.realtime.wire import WebSocket
 
 log = logging.getLogger(__name__)
 
@@ -48,21 +48,12 @@ FAREWELL = {"data": "Disconnected from the server"}
 COME_BACK = ("server_stopping", "slow_reader")
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """An event that any number of connections can be sent: as an Engine.IO packet for their
-    queues, and as the WebSocket frame that becomes of it."""
-
-    packet: engineio_packet.Packet
-    frame: bytes
-
-
 class SocketIOWire:
     """An event as Socket.IO clients get it."""
 
-    def encode(self, event: Event, epoch: str) -> Encoded:
-        whole = _packet(event.type, NATIVE.event(event, epoch))
-        return Encoded(whole, frames.frame(whole.encode()))
+    def encode(self, event: Event, epoch: str) -> PacketFrame:
+        # Encoded once for everybody, which the public `emit` cannot do.
+        return PacketFrame(_packet(event.type, NATIVE.event(event, epoch)))
 
 
 class Connection(Subscriber):
@@ -77,12 +68,13 @@ class Connection(Subscriber):
         self.sid = sid
         self.eio_sid = eio_sid
         self.outbox = session
+        self.send = session.give
+        session.on_websocket(self._write_to)
         self.invited = actor  # who signs in once the client knows it is connected
         self.where = where
 
-    def send(self, frame: Encoded) -> bool:
-        # Packets are encoded once for everybody, which the public `emit` cannot do.
-        return self.outbox.give(frame.packet, frame.frame)
+    def _write_to(self, websocket: WebSocket) -> None:
+        self.send = websocket.put
 
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         self.emit(name, payload)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -53,6 +53,17 @@ def _body(environ: Mapping[str, Any], most: int) -> bytes:
     return body
 
 
+class PacketFrame(bytes):
+    """A packet as the WebSocket frame that becomes of it; `packet` is for clients that poll."""
+
+    packet: Packet
+
+    def __new__(cls, packet: Packet) -> PacketFrame:
+        made = super().__new__(cls, frame(packet.encode()))
+        made.packet = packet
+        return made
+
+
 class Session(engineio_socket.Socket):
     """One Engine.IO session.  `websocket` is None while its client polls."""
 
@@ -64,6 +75,7 @@ class Session(engineio_socket.Socket):
         self.connected = self.upgrading = self.upgraded = self.closing = self.closed = False
         self.session: dict[str, Any] = {}
         self.websocket: WebSocket | None = None
+        self.told: Callable[[WebSocket], None] | None = None
         self.packets: Any = None
         self.answered_at = time.monotonic()  # the last ping
         self.pinged = False  # and not answered yet
@@ -96,17 +108,22 @@ class Session(engineio_socket.Socket):
                     return
         self.websocket.put(frame(pkt.encode()), always=True)
 
-    def give(self, pkt: Packet, encoded: bytes) -> bool:
-        """Put an event on its way, encoded for either transport.  False when as much waits for
-        this client as may."""
+    def give(self, encoded: PacketFrame) -> bool:
+        """Put an event on its way.  False when as much waits for this client as may."""
         if self.closed:
             return True
         if self.websocket is not None:
             return self.websocket.put(encoded)
         if is_full(*self.backlog()):
             return False
-        self.send(pkt)
+        self.send(encoded.packet)
         return True
+
+    def on_websocket(self, call: Callable[[WebSocket], None]) -> None:
+        """Have `call` told the WebSocket that everything is sent on, as soon as there is one."""
+        self.told = call
+        if self.websocket is not None:
+            call(self.websocket)
 
     @property
     def waiting(self) -> Collection[Any]:
@@ -242,6 +259,8 @@ class Session(engineio_socket.Socket):
             while packets is not None and not packets.empty():
                 websocket.put(frame(packets.get(block=False).encode()), always=True)
             self.websocket = websocket
+        if self.told is not None:
+            self.told(websocket)
         self.connected = self.upgraded = True
 
     # --- the end

@@ -52,10 +52,8 @@ class Stream(Subscriber):
         super().__init__()
         self.wire = _wires.setdefault(dialect.name, EventStreamWire(dialect))
         self.outbox: Outbox[str] = Outbox()
+        self.send = self.outbox.put
         self.connection = connection
-
-    def send(self, frame: str) -> bool:
-        return self.outbox.put(frame)
 
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         event_id = f"{payload['epoch']}-{payload['seq']}" if "seq" in payload else None

@@ -77,6 +77,7 @@ class RawConnection(Subscriber):
         super().__init__()
         self.app = app
         self.outbox = websocket
+        self.send = websocket.put
         self.wire = WIRES[dialect.name]
         self.dialect = dialect
         self.invited = invited
@@ -85,9 +86,6 @@ class RawConnection(Subscriber):
         self.pings = Allowance(100, 20)
 
     # --- out
-
-    def send(self, frame: bytes) -> bool:
-        return self.outbox.put(frame)
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send this client, and nobody else, a message; never waits.  Without room, ends it."""

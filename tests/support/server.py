@@ -11,7 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tests.support.forkserver import FORKS, ROOT, Child, forkserver
+
 ASYNC_MODE = os.environ.get("ASYNC_MODE", "eventlet")
 ENGINE = os.environ.get("ENGINE", "on")
 DATABASE = os.environ.get("DATABASE", "sqlite")
@@ -40,7 +41,8 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
 class Server:
     """One server on a free port of 127.0.0.1.  What it prints is kept in `log`."""
 
-    program: Sequence[str] = ("app.py",)  # what Python is told to run
+    # What Python is told to run; with nothing, `app.py` is forked.
+    program: Sequence[str] = () if FORKS else ("app.py",)
 
     def __init__(self, instance: Path, arguments: Sequence[str] = (), **settings: str) -> None:
         self.instance = instance
@@ -48,25 +50,30 @@ class Server:
         self.settings = settings
         self.output: list[str] = []
         self.port = 0
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | Child | None = None
 
     def start(self) -> Server:
         self.output, self.port, ready = [], 0, threading.Event()
-        self.process = process = subprocess.Popen(
-            [sys.executable, "-u", *self.program, *self.arguments],
-            cwd=ROOT,
-            env=environment(self.instance, self.settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self.process = process = self._run(environment(self.instance, self.settings))
         threading.Thread(target=self._read, args=(process, ready), daemon=True).start()
         if not ready.wait(START_SECONDS) or not self.port:
             self.kill()
             raise AssertionError(f"the server did not start:\n{self.log}")
         return self
 
-    def _read(self, process: subprocess.Popen[str], ready: threading.Event) -> None:
+    def _run(self, env: dict[str, str]) -> subprocess.Popen[str] | Child:
+        if not self.program:
+            return forkserver(env["ASYNC_MODE"]).start(list(self.arguments), env)
+        return subprocess.Popen(
+            [sys.executable, "-u", *self.program, *self.arguments],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def _read(self, process: subprocess.Popen[str] | Child, ready: threading.Event) -> None:
         assert process.stdout is not None
         for line in process.stdout:
             self.output.append(line)
@@ -112,6 +119,12 @@ class Server:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+
+class AppPy(Server):
+    """`python app.py` itself."""
+
+    program = ("app.py",)
 
 
 def refusal(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:

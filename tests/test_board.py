@@ -226,6 +226,46 @@ def test_offline_changes_are_kept_and_sent(board: Open, people: tuple[Person, ..
     assert found["Sow"]["description"] == "Two rows"
 
 
+def test_what_a_closed_tab_left_is_sent_by_another(board: Open, alice: Person) -> None:
+    one = board(alice)
+    other = one.context.new_page()
+    other.goto(one.url)
+    expect(other.locator("#state-text")).to_have_text("Live")
+    one.page.route(
+        "**/tasks",
+        lambda route: route.abort() if route.request.method == "POST" else route.continue_(),
+    )
+    one.add("Sow")
+    one.state("Live · 1 change pending")
+    one.page.close()
+    expect(other.locator(".title")).to_have_text(["Sow"])
+    expect(other.locator(".card.pending")).to_have_count(0)
+    assert len(alice.rest.get("/tasks").json()) == 1
+
+
+def test_signed_out_elsewhere_and_in_again(board: Open, alice: Person) -> None:
+    """What was typed and what is pending is there again after signing in."""
+    alice.rest.new_task("Sow")
+    one = board(alice)
+    one.context.set_offline(True)
+    one.state("Offline")
+    one.add("Weed")
+    one.edit("Sow").locator("[name=description]").fill("Two rows")
+    assert alice.rest.post("/logout").status_code == 200
+    one.context.set_offline(False)
+    page = one.page
+    expect(page.locator("#sign-in")).to_be_visible()
+    page.fill("[name=username]", alice.username)
+    page.fill("[name=password]", PASSWORD)
+    page.click("#sign-in-go")
+    expect(page.locator(".editor [name=description]")).to_have_value("Two rows")
+    one.save()
+    one.is_live()
+    rest = accounts.sign_in(one.url, alice.username, PASSWORD).rest
+    found = {task["title"]: task["description"] for task in rest.get("/tasks").json()}
+    assert found == {"Sow": "Two rows", "Weed": None}
+
+
 def test_an_answer_that_was_lost_makes_no_second_task(board: Open, alice: Person) -> None:
     one = board(alice)
     lost: list[int] = []
@@ -391,3 +431,5 @@ def test_administration(board: Open, people: tuple[Person, ...], admin: Person) 
     page.get_by_role("link", name="Board", exact=True).first.click()
     expect(page.locator("#columns")).to_be_visible()
     expect(his.page.locator("#views")).to_be_hidden()
+    admin.rest.patch(f"/users/{bob.id}", {"is_active": False})
+    expect(his.page.locator("#sign-in")).to_be_visible()

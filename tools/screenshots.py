@@ -103,7 +103,7 @@ def seed(server: Server) -> dict[str, Person]:
             account["role"] = "admin"
         assert admin.rest.post("/users", account).status_code == 201
         people[name] = sign_in(server.url, name, PASSWORD)
-    for title, status, priority, days, who, description in TASKS:
+    for title, _, priority, days, who, description in TASKS:
         people[MIRA].rest.new_task(
             title,
             priority=priority,

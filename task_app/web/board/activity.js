@@ -18,6 +18,7 @@ export class Activity {
     find("#activity-close").addEventListener("click", () => this.toggle());
     find("#activity-more").addEventListener("click", () => this.#more());
     this.panel.addEventListener("keydown", ({ key }) => { if (key === "Escape") this.toggle(); });
+    store.addEventListener("begin", () => this.forget());
     store.addEventListener("event", ({ detail }) => this.#take(detail));
   }
 
@@ -40,7 +41,7 @@ export class Activity {
     this.#rows = [];
     this.#cursor = null;
     this.#loaded = false;
-    if (!this.panel.hidden) this.#more();
+    if (!this.panel.hidden && this.store.me) this.#more();
   }
 
   async #more() {

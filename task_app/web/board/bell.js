@@ -17,7 +17,7 @@ export class Bell {
       if (newState === "open") this.#show();
     });
     store.addEventListener("event", ({ detail }) => this.#take(detail));
-    live.addEventListener("state", () => { if (live.state === "live") this.load(); });
+    live.addEventListener("state", () => { if (live.state === "live") this.load().catch(() => {}); });
   }
 
   async load() {

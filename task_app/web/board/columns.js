@@ -303,9 +303,15 @@ export class Columns {
     const card = this.#cards.get(id);
     const hadFocus = card?.element.contains(document.activeElement);
     this.#editing = null;
+    this.editor = null;
     card?.edit(null);
     this.render();
     if (hadFocus) this.focus(id);
+  }
+
+  // Nobody is signed in any more. The draft stays for whoever typed it.
+  abandon() {
+    if (this.#editing !== null) this.#stopEditing();
   }
 
   // What is being edited stays, and where it was, whatever becomes of it meanwhile.

@@ -102,9 +102,9 @@ function end() {
   live.stop();
   people.stop();
   queue.online = false;
+  columns.abandon();
   queue.close();
   bell.clear();
-  activity.forget();
   admin.show(false);
   store.clear();
   for (const pop of document.querySelectorAll(":popover-open")) pop.hidePopover();

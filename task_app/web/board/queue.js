@@ -29,6 +29,8 @@ export class Queue extends EventTarget {
   #place = "";
   #running = false;
   #timer = 0;
+  #watched = new Set();
+  #leave = null;
   online = false;
 
   constructor(api, store) {
@@ -37,20 +39,41 @@ export class Queue extends EventTarget {
     this.#store = store;
   }
 
-  // Take over what this person left behind here, in tabs that are no more.
-  async open(userId) {
-    const mine = `${KEY}:${userId}:`;
-    this.#place = mine + random();
-    const living = await hold(this.#place);
-    const left = Object.keys(localStorage)
-      .filter((name) => name.startsWith(mine) && !living.has(name));
-    this.ops = left.flatMap((name) => JSON.parse(localStorage.getItem(name)));
-    this.#changed();
-    for (const name of left) localStorage.removeItem(name);
+  // Each tab keeps its own operations in a place of its own, under a lock that it holds while it
+  // lives. Whoever gets the lock of another's place may take over what lies there.
+  open(userId) {
+    const places = `${KEY}:${userId}:`;
+    this.#place = places + random();
+    this.#watched = new Set([this.#place]);
+    this.#leave = new AbortController();
+    hold(this.#place, this.#leave.signal);
+    for (const name of Object.keys(localStorage)) this.#watch(name, places);
+    const { signal } = this.#leave;
+    addEventListener("storage", ({ key }) => key && this.#watch(key, places), { signal });
     this.send();
   }
 
+  #watch(place, places) {
+    if (!place.startsWith(places) || this.#watched.has(place)) return;
+    this.#watched.add(place);
+    const { signal } = this.#leave;
+    const adopt = () => {
+      const left = JSON.parse(localStorage.getItem(place) ?? "[]");
+      if (signal.aborted || !left.length) return;
+      this.ops.push(...left);
+      this.#changed();
+      localStorage.removeItem(place);
+      for (const op of this.undecided()) this.#ask(op);
+      this.send();
+    };
+    // Without locks (no "secure" page) what another tab is sending may be sent twice, which the
+    // idempotency key makes once.
+    if (navigator.locks) navigator.locks.request(place, { signal }, adopt).catch(() => {});
+    else adopt();
+  }
+
   close() {
+    this.#leave?.abort();
     this.ops = [];
     this.#place = "";
     this.#store.await(null);
@@ -271,11 +294,8 @@ function request({ kind, id, data, key, version }) {
   return ["PATCH", `/tasks/${id}`, { body: data, headers }];
 }
 
-// Hold a lock of this name for as long as the page lives; which others are held. Without locks (no
-// "secure" page) what another tab is sending is sent twice, which the idempotency key makes once.
-async function hold(name) {
-  if (!navigator.locks) return new Set();
-  const { held } = await navigator.locks.query();
-  navigator.locks.request(name, () => new Promise(() => {}));
-  return new Set(held.map((lock) => lock.name));
+// Hold the lock of this name until the signal, or for as long as the page lives.
+function hold(name, signal) {
+  const until = new Promise((end) => { signal.addEventListener("abort", end); });
+  navigator.locks?.request(name, () => until);
 }

@@ -2,7 +2,7 @@
 
 const MARKED = 8000; // milliseconds for which somebody else's change stays marked
 
-// Events: "change" (tasks, people or marks; at most once a frame), and for each event of the log
+// Events: "begin" (a list was read), "change" (tasks, people or marks; at most once a frame), and for each event of the log
 // "event" with it as `detail`.
 export class Store extends EventTarget {
   me = null;
@@ -22,6 +22,7 @@ export class Store extends EventTarget {
     this.tasks = new Map(tasks.map((task) => [task.id, task]));
     this.#gone.clear();
     Object.assign(this, { seq, epoch, partial });
+    this.dispatchEvent(new Event("begin"));
     this.changed();
   }
 

@@ -96,6 +96,8 @@ export class Live extends EventTarget {
       this.#tries = 0;
       this.#become("live");
     } else if (message.type === "resync") {
+      // Another role: what one may do is another too, and a new token's answer says so.
+      if (message.reason === "sight_changed") this.#api.renew().catch(() => {});
       this.#store.epoch = "";
       this.#drop(true);
     }

@@ -162,6 +162,7 @@ function wire() {
     if (store.me && api.user.id === store.me.id) {
       store.me = api.user;
       showMe();
+      if (store.me.role !== "admin") view("board");
     }
   });
   api.addEventListener("signed-out", async () => {

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.conftest import require
-from tests.support import accounts, browser, node
+from tests.support import accounts, node
 from tests.support.accounts import Person
 from tests.support.browser import Board
 from tests.support.server import ROOT, Server
@@ -36,12 +35,6 @@ SCROLL = """async (frames) => {
   }
   return list.scrollTop;
 }"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser.chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

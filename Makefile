@@ -10,7 +10,7 @@ ARGS   ?=
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run test test-threading test-engine-off soak test-postgresql test-cluster cluster lint types check format bench bench-scale bench-scaling clean
+.PHONY: help venv install install-dev run test test-threading test-engine-off soak test-postgresql test-cluster cluster lint types check format bench bench-scale bench-scaling screenshots clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,9 @@ bench-scale: install-dev  ## What a million tasks cost, into docs/scale.md (some
 
 bench-scaling: $(VENV)/.created  ## What more processes bring, into docs/scaling.md (ten minutes; needs PostgreSQL, Redis, cc)
 	@$(BIN)/python bench/scaling.py $(ARGS)
+
+screenshots: install-dev  ## Photograph the board for the README (needs Chromium)
+	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 clean:  ## Remove .venv and every cache; instance/ keeps its data
 	@rm -rf $(VENV) bench/.venv bench/.build bench/peers/node/node_modules

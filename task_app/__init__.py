@@ -25,7 +25,9 @@
       shared_pages.py    those that another process read, by Redis
       events.py          EVENTS: type -> who gets it; the log
       queries.py         every read but the list of tasks, on behalf of an actor
-      presence.py        the processes that serve this database, and how many clients they have
+      activity.py        what happened to tasks, out of the log
+      presence.py        the processes that serve this database, and which clients they have
+      people.py          who has an account, and who of them is here
       task_lists.py      lists of tasks, along an index whatever is asked
       dialects.py        how tasks and events are spelt for each client family
       foreign.py         tokens issued elsewhere
@@ -79,10 +81,10 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
     → realtime.messages, realtime.door → realtime.replay → realtime.hints
     → commands
-    → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
+    → actions, people, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
-    → queries, events, presence → cache, groups, idempotency → shared_pages
+    → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
     → database → transactions
     → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies

@@ -16,6 +16,7 @@ from marshmallow import Schema
 from sqlalchemy.exc import IntegrityError
 
 from task_app import (
+    activity,
     auth,
     cache,
     database,
@@ -23,6 +24,7 @@ from task_app import (
     groups,
     idempotency,
     metrics,
+    people,
     queries,
     task_lists,
 )
@@ -36,6 +38,7 @@ from task_app.pages import Page
 from task_app.realtime.relay import relay
 from task_app.schemas import load
 from task_app.schemas.fields import MAX_ID
+from task_app.schemas.lists import ActivityQuery, PeopleQuery
 from task_app.schemas.notification import Broadcast, NotificationChange, NotificationQuery
 from task_app.schemas.server import Beat, Departure
 from task_app.schemas.task import Bulk, NewTask, Nothing, PageQuery, TaskChange, TaskQuery
@@ -82,11 +85,6 @@ class Command:
     once: bool = False
 
 
-def _profile(tx: Transaction, call: Call) -> dict[str, Any]:
-    """One's own account."""
-    return queries.user_dict(queries.access_user_by_id(tx, call.actor, call.actor.id or 0))
-
-
 def _get_user(tx: Transaction, call: Call) -> dict[str, Any]:
     """One account: one's own, or any for an admin.  Raises 403 for others, 404 for none."""
     return queries.user_dict(queries.access_user_by_id(tx, call.actor, call.target_id))
@@ -118,7 +116,7 @@ COMMANDS: dict[str, Command] = {
         RefreshToken(), users.refresh, users.check_refresh_token, reads=True, public=True
     ),
     "user.logout": Command(NOTHING, users.logout),
-    "user.profile": Command(NOTHING, _profile, shape="user", reads=True),
+    "user.profile": Command(NOTHING, _reading(queries.own_account), shape="user", reads=True),
     "user.update_profile": Command(ProfileChange(), users.update_profile, shape="user"),
     "user.change_password": Command(
         PasswordChange(), users.change_password, users.check_password_change
@@ -129,6 +127,12 @@ COMMANDS: dict[str, Command] = {
     "user.update": Command(UserChange(), users.update_user, users.hash_new_password, shape="user"),
     "user.delete": Command(UserDeletion(), users.delete_user),
     "user.adopt": Command(Adoption(), users.adopt_user),
+    "person.list": Command(
+        PeopleQuery(), _reading(people.list_people), shape="person_list", reads=True
+    ),
+    "activity.list": Command(
+        ActivityQuery(), _reading(activity.list_activity), shape="activity_list", reads=True
+    ),
     "ticket.create": Command(NOTHING, tickets.create_ticket, status=201),
     "ticket.redeem": Command(TicketUse(), tickets.redeem_ticket),
     "task.list": Command(

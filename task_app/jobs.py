@@ -37,7 +37,7 @@ _leaving = threading.Event()
 class _LastBeat:
     """What the other processes were told, and when."""
 
-    told: Mapping[str, int] = MappingProxyType({})
+    told: Mapping[str, Any] = MappingProxyType({})
     at = -presence.BEAT_SECONDS
 
 
@@ -55,13 +55,17 @@ def _prune() -> None:
         socketio.sleep(PAUSE)
 
 
-def here() -> dict[str, int]:
-    """How many connections this process has, and how many of them get broadcasts."""
-    return {"clients": len(feeds.connected), "signed_in": len(feeds.rooms.get(ALL, ()))}
+def here() -> dict[str, Any]:
+    """How many connections this process has, how many of them get broadcasts, and whose."""
+    return {
+        "clients": len(feeds.connected),
+        "signed_in": len(feeds.rooms.get(ALL, ())),
+        "people": sorted(feeds.people())[: presence.PEOPLE_TOLD],
+    }
 
 
 def beat() -> None:
-    """Tell the other processes how many connections this one has."""
+    """Tell the other processes how many connections this one has, and whose."""
     told = here()
     with _word:
         if not _leaving.is_set():

@@ -20,6 +20,8 @@ BEAT_SECONDS = 5.0
 NEWS_SECONDS = 1.0  # from a change to its word
 # Two beats may come to nothing, as when the database is busy; a process silent for longer is gone.
 SILENT_SECONDS = 15
+# A row says no more than so many, and is written every beat; who is left out seems away.
+PEOPLE_TOLD = 1000
 PROCESS = secrets.token_hex(16)  # the id of this one
 
 
@@ -45,6 +47,8 @@ _ELSEWHERE = select(
     _sum(_PROCESSES.c.clients).label("clients"), _sum(_PROCESSES.c.signed_in).label("signed_in")
 ).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
 
+_PEOPLE = select(_PROCESSES.c.people).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
+
 
 def elsewhere(tx: Transaction) -> Row[tuple[int, int]]:
     """`clients` (open connections) and `signed_in` (those that get broadcasts) of all other
@@ -52,6 +56,12 @@ def elsewhere(tx: Transaction) -> Row[tuple[int, int]]:
     return tx.execute(
         _ELSEWHERE, {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)}
     ).one()
+
+
+def people_elsewhere(tx: Transaction) -> set[int]:
+    """The ids of the accounts that are signed in at the other processes, as they last said."""
+    rows = tx.execute(_PEOPLE, {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)})
+    return {user_id for row in rows for user_id in row.people}
 
 
 def forget_silent(tx: Transaction) -> None:

@@ -186,6 +186,11 @@ def access_user_by_id(
     return row
 
 
+def own_account(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> dict[str, Any]:
+    """One's own account."""
+    return user_dict(access_user_by_id(tx, actor, actor.id or 0))
+
+
 def notification_dict(row: Any) -> dict[str, Any]:
     """A notification in the native form."""
     return {

@@ -46,6 +46,11 @@ TABLE: dict[str, Row] = {
     "POST /logout": OWN,
     "POST /users/logout": OWN,
     "POST /auth/logout": OWN,
+    "POST /session": PUBLIC,
+    "PUT /session": (401,) * 6,  # a cookie is what counts: test_sessions
+    "DELETE /session": (401,) * 6,
+    "GET /people": OWN,
+    "GET /activity": OWN,
     "GET /auth/verify": OWN,
     "PUT /users/password": ENTERED,
     "POST /users/password": ENTERED,
@@ -86,6 +91,8 @@ ELSEWHERE: dict[str, Row] = {
     "GET /metrics": OPEN,
     "GET /openapi.json": OPEN,
     "GET /asyncapi.json": OPEN,
+    "GET /": OPEN,
+    "GET /board/<name>": (404,) * 6,  # only the names that are there
     "GET /docs": OPEN,
     "GET /docs/assets/<name>": (404,) * 6,  # only the names that the page loads
 }

@@ -28,6 +28,7 @@ TAPS: dict[str, Callable[..., Tap]] = {
     "fiber": lambda url, *a, **k: RawTap(url, "/api/v1/ws", "fiber", *a, **k),
     "gin": lambda url, *a, **k: RawTap(url, "/ws", "gin", *a, **k),
     "channels": lambda url, *a, **k: RawTap(url, "/ws/tasks/", "channels", *a, **k),
+    "native": lambda url, *a, **k: RawTap(url, "/ws/native", "native", *a, **k),
     "stream": lambda url, *a, **k: StreamTap(url, "/events", "native", *a, **k),
     "channels stream": lambda url, *a, **k: StreamTap(url, "/api/events", "channels", *a, **k),
     "fiber stream": lambda url, *a, **k: StreamTap(url, "/api/v1/events", "fiber", *a, **k),

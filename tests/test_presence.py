@@ -115,7 +115,10 @@ ROWS = [
 def rows(run: Run) -> None:
     for name, age, connected, signed_in, _ in ROWS:
         row = {"name": name, "clients": connected, "signed_in": signed_in, "at": ago(age)}
-        run("INSERT INTO processes VALUES (:name, :clients, :signed_in, :at)", **row)
+        run(
+            "INSERT INTO processes (id, clients, signed_in, seen_at) VALUES (:name, :clients, :signed_in, :at)",
+            **row,
+        )
 
 
 @pytest.mark.usefixtures("here", "rows")
@@ -149,6 +152,7 @@ def test_beats_are_one_row_and_no_event(app: Flask, run: Run) -> None:
         jobs.run(app, jobs.beat)
     [second] = run("SELECT id, clients, signed_in, seen_at FROM processes")
     assert second[:3] == (presence.PROCESS, 3, 1)
+    assert run("SELECT people FROM processes") == [(f"[{BOSS.id}]",)]
     assert second[3] > first[3]
     assert run("SELECT seq FROM log_head") == before
     assert sent.actor is not None

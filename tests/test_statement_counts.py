@@ -106,6 +106,10 @@ CASES = [
     Case("user.profile", ALICE, {}, "BEGIN SELECT ROLLBACK"),
     Case("user.list", BOSS, {}, "BEGIN SELECT ROLLBACK"),
     Case("user.get", BOSS, {}, "BEGIN SELECT ROLLBACK", ALICE.id),
+    # Who is at other processes; the page.
+    Case("person.list", ALICE, {}, "BEGIN SELECT SELECT ROLLBACK"),
+    # How far back the log goes; the numbers of the events; the events with their actors.
+    Case("activity.list", ALICE, {}, "BEGIN SELECT SELECT SELECT ROLLBACK"),
     Case(
         "user.update_profile",
         CHARLIE,

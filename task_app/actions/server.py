@@ -82,7 +82,9 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
 
 def beat(tx: Transaction, call: Call) -> dict[str, Any]:
     """Write how many connections a process has: one statement, two the first time."""
-    told = {name: call.data[name] for name in ("clients", "signed_in")} | {"seen_at": tx.now}
+    told = {name: call.data[name] for name in ("clients", "signed_in", "people")} | {
+        "seen_at": tx.now
+    }
     known = update(Process).where(Process.id == call.data["id"]).values(told)
     if not tx.execute(known).rowcount:
         tx.execute(insert(Process).values(id=call.data["id"], **told))

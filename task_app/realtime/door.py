@@ -9,11 +9,16 @@ from urllib.parse import parse_qs
 from task_app import auth
 from task_app.access import Actor
 from task_app.commands import authenticate, redeem
-from task_app.dialects import CHANNELS, FIBER, GIN, Dialect
+from task_app.dialects import CHANNELS, FIBER, GIN, NATIVE, Dialect
 from task_app.errors import AppError, forbidden
 
 # The raw WebSockets, with and without a slash at the end, and what is spoken there.
-PATHS: Mapping[str, Dialect] = {"/api/v1/ws": FIBER, "/ws": GIN, "/ws/tasks": CHANNELS}
+PATHS: Mapping[str, Dialect] = {
+    "/api/v1/ws": FIBER,
+    "/ws": GIN,
+    "/ws/tasks": CHANNELS,
+    "/ws/native": NATIVE,
+}
 # A JWT in a URL would stand in every log on its way.
 REFUSED_IN_URL = ("token", "access_token", "jwt", "authorization")
 

@@ -248,6 +248,11 @@ class Feeds:
         found = [members for room in rooms if (members := self.rooms.get(room))]
         return set().union(*found)
 
+    def people(self) -> set[int]:
+        """The ids of the accounts that have a connection to this process."""
+        with self.lock:
+            return {user_id for user_id in self.of_user if user_id is not None}
+
     def expire(self) -> None:
         """End the connections whose token has expired."""
         now = time.time()

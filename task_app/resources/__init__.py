@@ -11,11 +11,13 @@ from flask import Blueprint, Flask
 from flask_restful import Api
 
 from task_app.resources import (
+    board,
     docs,
     errors,
     headers,
     limits,
     monitoring,
+    sessions,
     streams,
     tasks,
     tokens,
@@ -35,11 +37,14 @@ USERS: Routes = (
     (tokens.VerifyResource, "/auth/verify"),
     (tokens.PasswordResource, "/users/password", "/auth/password"),
     (users.ProfileResource, "/users/profile", "/profile"),
+    (sessions.SessionResource, "/session"),
+    (users.PersonListResource, "/people"),
     (users.UserListResource, "/users"),
     (users.UserResource, "/users/<int:user_id>"),
 )
 TASKS: Routes = (
     (tasks.TaskListResource, "/tasks"),
+    (tasks.ActivityResource, "/activity"),
     (tasks.TaskBulkResource, "/tasks/bulk"),
     (tasks.TaskResource, "/tasks/<int:task_id>"),
 )
@@ -80,6 +85,7 @@ def register(app: Flask) -> None:
     headers.register(app)
     limits.register(app)
     monitoring.register(app)
+    board.register(app)
     docs.register(app, ROUTES, PREFIXES)
     for dialect in DIALECTS:
         blueprint = Blueprint(dialect, __name__)

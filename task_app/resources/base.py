@@ -102,11 +102,15 @@ class CommandResource(Resource):
     """A resource whose methods each execute one command.
 
     `commands` names it for each method: `run` looks there and so does the OpenAPI document.
-    `optional_body` says that a body may be left out although the command has fields.
+    `optional_body` says that a body may be left out although the command has fields; `by_cookie`
+    names a cookie, and the methods that take it and no body; `bodies` the schema of the answer of
+    a method that answers something else than its command does.
     """
 
     commands: ClassVar[Mapping[str, str]] = MappingProxyType({})
     optional_body: ClassVar[bool] = False
+    by_cookie: ClassVar[tuple[str, frozenset[str]]] = ("", frozenset())
+    bodies: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     def run(
         self, payload: Any = NOTHING, *, target: int | None = None, anonymous: bool = False

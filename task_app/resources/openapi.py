@@ -18,9 +18,18 @@ from werkzeug.http import HTTP_STATUS_CODES
 
 from task_app.commands import COMMANDS, Command
 from task_app.dialects import Dialect
-from task_app.models.idempotency import KEY_LENGTH
-from task_app.resources import monitoring, outputs, streams
+from task_app.resources import board, monitoring, outputs, streams
 from task_app.resources.base import DIALECTS
+from task_app.resources.components import (
+    HEADERS,
+    HEADERS_OF_ERRORS,
+    METRICS,
+    PARAMETERS,
+    REFRESH,
+    SECURITY,
+    SESSION,
+    TOKEN,
+)
 from task_app.resources.inputs import Plugin, one_line
 from task_app.resources.outputs import Json
 from task_app.schemas.task import PageQuery
@@ -42,61 +51,14 @@ every prefix, and a slash at the end of a path does not matter.
 
 Get a token with `POST /login` and send it as `Authorization: Bearer …` (`Token …` is understood).
 `GET` answers `HEAD` as well."""
-GROUPS = {"task": "Tasks", "user": "Accounts", "notification": "Notifications"}
+GROUPS = {
+    "task": "Tasks",
+    "user": "Accounts",
+    "notification": "Notifications",
+    "person": "Accounts",
+    "activity": "Tasks",
+}
 SERVER = "Server"
-TOKEN, REFRESH, METRICS = "bearerAuth", "refreshAuth", "metricsAuth"
-SECURITY = {
-    TOKEN: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-    REFRESH: {"type": "http", "scheme": "bearer", "description": "The refresh token."},
-    METRICS: {"type": "http", "scheme": "bearer", "description": "`METRICS_TOKEN`."},
-}
-HEADERS: Mapping[str, Json] = {
-    "ETag": {
-        "description": "Validator of this answer; of a task, its version.",
-        "required": True,
-        "schema": {"type": "string", "pattern": '^(W/)?"[^"]*"$'},
-    },
-    "X-Event-Seq": {
-        "description": "The last event this answer knows of: subscribe from here.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "X-Event-Epoch": {
-        "description": "Which log that number belongs to.",
-        "required": True,
-        "schema": {"type": "string"},
-    },
-    "Link": {
-        "description": 'The next page (`rel="next"`), when there is one.',
-        "schema": {"type": "string"},
-    },
-    "X-Unread-Count": {
-        "description": "How many notifications have not been read, on any page.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 0},
-    },
-    "Idempotent-Replayed": {
-        "description": "`true` on the kept answer of an earlier request with this key.",
-        "schema": {"const": "true"},
-    },
-    "Retry-After": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}},
-    "WWW-Authenticate": {"schema": {"const": "Bearer"}},
-}
-_HEADERS_OF_ERRORS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
-PARAMETERS: Mapping[str, Json] = {
-    "Idempotency-Key": {
-        "description": "A retry with the same key is answered like the first and does nothing.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH, "pattern": "\\S"},
-    },
-    "If-Match": {
-        "description": "Do it only if this is still the task's `ETag`; 412 otherwise.",
-        "schema": {"type": "string"},
-    },
-    "If-None-Match": {
-        "description": "An `ETag` that is held: 304 if the answer would be the same.",
-        "schema": {"type": "string"},
-    },
-}
 # What the resources that run no command answer; the schema of the body for each status.
 PLAIN: Mapping[type, Mapping[int, str]] = {
     monitoring.HealthResource: {200: "Health"},
@@ -126,13 +88,17 @@ class Operation:
 
     @property
     def has_body(self) -> bool:
-        return self.has_fields and self.method not in ("get", "delete")
+        return self.has_fields and self.method not in ("get", "delete") and not self.by_cookie
+
+    @property
+    def by_cookie(self) -> bool:
+        return self.method in self.resource.by_cookie[1]
 
     @property
     def keeps_answer(self) -> bool:
         """Whether it takes an idempotency key (see `commands._idempotency_key`)."""
         command = self.command
-        return not (command.reads or command.prepare or command.public)
+        return not (command.reads or command.prepare or command.public or self.by_cookie)
 
     @property
     def conditional(self) -> bool:
@@ -149,6 +115,7 @@ class Operation:
         codes |= {422} if self.keeps_answer else set()
         codes |= {404} if self.targets else set()
         codes |= set() if self.command.public else {401}
+        codes |= {403} if self.resource.by_cookie[0] else set()
         codes |= {429} if self.resource.method_decorators else set()
         return sorted(codes)
 
@@ -164,6 +131,8 @@ class Operation:
         if self.command.public:
             # The one public resource whose body may be left out takes its token in the header.
             found["security"] = [{REFRESH: []}, {}] if self.resource.optional_body else []
+        if self.by_cookie:
+            found["security"] = [{SESSION: []}]
         if self.has_body:
             schema = converter.resolve_nested_schema(self.command.schema)
             found["requestBody"] = {
@@ -190,7 +159,8 @@ class Operation:
 
     def _responses(self) -> Json:
         command = self.command
-        schema = outputs.BODIES.get(self.name) or outputs.name_of(command.shape, self.dialect)
+        schema = self.resource.bodies.get(self.method) or outputs.BODIES.get(self.name)
+        schema = schema or outputs.name_of(command.shape, self.dialect)
         headers = self._headers()
         found: Json = {
             str(command.status): {
@@ -303,12 +273,21 @@ def _others() -> Json:
     }
     # Without METRICS_TOKEN the machine itself may read them with no token.
     metrics |= {"operationId": "metrics", "security": [{METRICS: []}, {}]}
-    found = {"/metrics": {"get": metrics}}
+    found = {"/metrics": {"get": metrics}, "/": {"get": _index()}}
     for name in ("openapi", "asyncapi"):
         document = _plain(SERVER, f"The {name} document.", {}) | {"operationId": name}
         document["responses"]["200"] = {"description": "OK", "content": _json({"type": "object"})}
         found[f"/{name}.json"] = {"get": document}
     return found
+
+
+def _index() -> Json:
+    """The one URL that answers with a page, when a page is what is asked for."""
+    index = _plain(SERVER, "Where to go from here; the board, for a browser.", {})
+    links = outputs.object_of(dict.fromkeys(board.INDEX, outputs.TEXT))
+    content = {**_json(links), "text/html": {"schema": {"type": "string"}}}
+    index["responses"]["200"] = {"description": "OK", "content": content}
+    return index | {"operationId": "index"}
 
 
 def _link(operations: list[tuple[str, Json]]) -> None:
@@ -374,7 +353,7 @@ def _error(code: int, schema: str) -> Json:
     return {
         "description": HTTP_STATUS_CODES[code],
         "content": _json(outputs.ref(schema)),
-        "headers": _headers(_HEADERS_OF_ERRORS.get(code, [])),
+        "headers": _headers(HEADERS_OF_ERRORS.get(code, [])),
     }
 
 
@@ -392,7 +371,7 @@ def _tag(kind: str, dialect: Dialect) -> str:
 
 
 def _tags() -> list[Json]:
-    groups = [*GROUPS, ""]
+    groups = ["task", "user", "notification", ""]
     return [{"name": _tag(kind, dialect)} for dialect in DIALECTS.values() for kind in groups]
 
 

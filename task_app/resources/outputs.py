@@ -139,10 +139,35 @@ _HEALTH: Json = {
     "required": ["status", "connectedClients", "database", "seq", "epoch"],
 }
 
+PERSON = object_of({"id": ID, "username": TEXT, "is_active": FLAG, "here": FLAG})
+_SHORT = ("title", "status", "priority", "due_date", "user_id", "assigned_to")
+_ACTIVITY = object_of(
+    {
+        "seq": {"type": "integer", "minimum": 1},
+        "type": {"type": "string", "description": "The event's."},
+        "task_id": {**ID, "description": "The task may be gone."},
+        "actor_id": {**ID_OR_NULL, "description": "Who did it; null for the server itself."},
+        "actor": {
+            "type": ["string", "null"],
+            "description": "Their name, if they have an account.",
+        },
+        "changes": {"type": "array", "items": TEXT, "description": "Names of changed fields."},
+        "task": {
+            "anyOf": [object_of({name: _TASK[name] for name in _SHORT}), {"type": "null"}],
+            "description": "As it was then; null for one that went out of sight.",
+        },
+        "at": TIME,
+    }
+)
+
 # The bodies that are the same in every dialect, by the name of their schema.
 COMMON: Mapping[str, Json] = {
     "User": USER,
     "UserList": _list("User"),
+    "Person": PERSON,
+    "PersonList": _list("Person"),
+    "Activity": _ACTIVITY,
+    "ActivityList": _list("Activity"),
     "NewUser": object_of({"message": TEXT, "user": ref("User")}),
     "Tokens": object_of(_TOKENS),
     "AccessToken": object_of({k: v for k, v in _TOKENS.items() if k != "refresh_token"}),

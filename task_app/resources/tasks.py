@@ -20,6 +20,14 @@ class TaskListResource(CommandResource):
         return self.run(json_body())
 
 
+class ActivityResource(CommandResource):
+    commands = by_method(get="activity.list")
+
+    def get(self) -> Any:
+        """What happened to the tasks one may see, in pages, the newest first."""
+        return self.run(request.args.to_dict())
+
+
 class TaskBulkResource(CommandResource):
     commands = by_method(post="task.bulk")
 

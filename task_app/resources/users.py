@@ -21,6 +21,14 @@ class ProfileResource(CommandResource):
     patch = put
 
 
+class PersonListResource(CommandResource):
+    commands = by_method(get="person.list")
+
+    def get(self) -> Any:
+        """The names of all people, and who of them is connected, in pages."""
+        return self.run(request.args.to_dict())
+
+
 class UserListResource(CommandResource):
     commands = by_method(get="user.list", post="user.create")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from task_app.schemas.fields import MAX_ID, Input, Number, Text
+from marshmallow import fields
+
+from task_app.schemas.fields import MAX_ID, Id, Input, Number, Text
 
 
 class Departure(Input):
@@ -12,7 +14,8 @@ class Departure(Input):
 
 
 class Beat(Departure):
-    """A process that lives: its open connections, and how many of them are signed in."""
+    """A process that lives: its open connections, how many of them are signed in, and as whom."""
 
     clients = Number(0, MAX_ID, required=True)
     signed_in = Number(0, MAX_ID, required=True)
+    people = fields.List(Id(), load_default=list)

@@ -115,10 +115,8 @@ ROWS = [
 def rows(run: Run) -> None:
     for name, age, connected, signed_in, _ in ROWS:
         row = {"name": name, "clients": connected, "signed_in": signed_in, "at": ago(age)}
-        run(
-            "INSERT INTO processes (id, clients, signed_in, seen_at) VALUES (:name, :clients, :signed_in, :at)",
-            **row,
-        )
+        columns, values = "id, clients, signed_in, seen_at", ":name, :clients, :signed_in, :at"
+        run(f"INSERT INTO processes ({columns}) VALUES ({values})", **row)
 
 
 @pytest.mark.usefixtures("here", "rows")

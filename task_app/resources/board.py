@@ -13,14 +13,13 @@ TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
-    ".woff2": "font/woff2",
 }
 # What the page loads, and nothing else of that folder.
 ASSETS = frozenset(path.name for path in _FOLDER.iterdir() if path.suffix in TYPES)
 # Everything from here, nothing inline; and no script may make markup of a text at all: whatever
 # would (`innerHTML`, `eval`, …) throws.
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )

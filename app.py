@@ -28,13 +28,14 @@ def main() -> int:
     try:
         config = Config()
         server.patch(config.ASYNC_MODE)  # before anything else is imported
-        from task_app import bootstrap
+        from task_app import bootstrap, instance
 
         app = create_app(config)
         try:
-            bootstrap.prepare(app, demo=flags.demo)
-            server.serve(app)
-        except (bootstrap.StartError, server.ListenError) as error:
+            with instance.used(app.instance_path):
+                bootstrap.prepare(app, demo=flags.demo)
+                server.serve(app)
+        except (bootstrap.StartError, server.ListenError, instance.InstanceError) as error:
             raise ConfigError(str(error)) from error
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -168,6 +168,7 @@ COMMANDS: dict[str, Command] = {
     "server.leave": Command(Departure(), server.leave),
     "server.prune": Command(NOTHING, server.prune),
     "server.settle_log": Command(NOTHING, server.settle_log),
+    "server.new_epoch": Command(NOTHING, server.new_epoch),
     "broadcast.send": Command(Broadcast(), broadcast.broadcast),
 }
 # What the server does by itself; no transport offers these.

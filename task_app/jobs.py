@@ -66,6 +66,7 @@ def start(app: Flask) -> None:
     """Run every job in the background until the process ends, and listen to other processes."""
     _leaving.clear()
     hints.start(app)
+    run(app, beat)  # it is known to be there before it serves anybody
     for seconds, job in JOBS:
         socketio.start_background_task(_repeat, app, seconds, job)
 

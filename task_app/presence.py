@@ -33,6 +33,8 @@ _ELSEWHERE = select(
     _sum(_PROCESSES.c.clients).label("clients"), _sum(_PROCESSES.c.signed_in).label("signed_in")
 ).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
 
+_OTHERS = select(func.count()).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
+
 
 def elsewhere(tx: Transaction) -> Row[tuple[int, int]]:
     """`clients` (open connections) and `signed_in` (those that get broadcasts) of all other
@@ -40,6 +42,12 @@ def elsewhere(tx: Transaction) -> Row[tuple[int, int]]:
     return tx.execute(
         _ELSEWHERE, {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)}
     ).one()
+
+
+def others(tx: Transaction) -> int:
+    """How many other processes serve this database."""
+    given = {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)}
+    return int(tx.execute(_OTHERS, given).scalar_one())
 
 
 def forget_silent(tx: Transaction) -> None:

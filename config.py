@@ -191,6 +191,12 @@ SETTINGS: tuple[Setting, ...] = (
         "least severe message that is logged",
     ),
     Setting(
+        "LOG_FORMAT",
+        "text",
+        values.choice("text", "json"),
+        "`text`: a line for people; `json`: an object on each line",
+    ),
+    Setting(
         "INSTANCE_PATH",
         None,
         values.text,

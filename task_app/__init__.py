@@ -15,6 +15,7 @@
       postgres.py        how PostgreSQL's are, and what its errors mean
       transactions.py    a transaction, and the statements in it
       database.py        how the engines are read and written
+      logs.py            log lines, and the request each belongs to
       measured.py        the versions of what this leans on
       metrics.py         what Prometheus is told
       models/            the tables
@@ -84,7 +85,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
     → queries, events, presence → cache, groups, idempotency → access, pages → schemas → models
-    → database → transactions
+    → database → transactions → logs
     → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured
 
 Nothing is imported here at the top, so that the server can patch the standard library first.

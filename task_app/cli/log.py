@@ -48,7 +48,9 @@ def tail(number: int, follow: bool, as_json: bool) -> None:
 
 def _line(event: Event, as_json: bool) -> str:
     if as_json:
-        return jsonio.dumps(dataclasses.asdict(event))
+        told = dataclasses.asdict(event)
+        del told["request_id"]  # which the log does not keep
+        return jsonio.dumps(told)
     task = "" if event.task_id is None else f" task {event.task_id}"
     actor = "server" if event.actor_id is None else f"user {event.actor_id}"
     changes = f" ({', '.join(event.changes)})" if event.changes else ""

@@ -8,6 +8,7 @@ import re
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
+from task_app import logs
 from task_app.errors import AppError
 from task_app.resources.base import current_dialect, json_response
 
@@ -28,7 +29,7 @@ def answer(error: AppError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    body = error.to_dict()
+    body = {**error.to_dict(), "request_id": logs.request_id()}
     if "current" in body:  # the task of a 412, spelt as the client reads it
         body["current"] = current_dialect().task(body["current"])
     return json_response(body, error.status, headers)

@@ -122,6 +122,7 @@ ERROR: dict[str, Json] = {
     "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "Stable."},
     "errors": {"type": "object", "description": "What is wrong with each field."},
     "index": {**COUNT, "description": "The place of the operation, in a bulk request."},
+    "request_id": {**TEXT, "description": "Over HTTP: that of `X-Request-ID`, as in the log."},
 }
 _HEALTH: Json = {
     "type": "object",
@@ -159,7 +160,7 @@ COMMON: Mapping[str, Json] = {
         optional=("recipients",),
     ),
     "Ticket": object_of({"ticket": TEXT, "expires_in": COUNT}),
-    "Error": object_of(ERROR, optional=("errors", "index")),
+    "Error": object_of(ERROR, optional=("errors", "index", "request_id")),
     "Health": _HEALTH,
 }
 # The body of a command that has no shape.
@@ -197,7 +198,7 @@ def of_dialect(dialect: Dialect) -> dict[str, Json]:
         name_of("bulk", dialect): object_of({"results": results}),
         name_of("conflict", dialect): object_of(
             {**ERROR, "current": {**ref(task), "description": "The task as it is now."}},
-            optional=("errors", "index"),
+            optional=("errors", "index", "request_id"),
         ),
     }
 

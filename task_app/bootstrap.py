@@ -29,6 +29,7 @@ from task_app.realtime.relay import relay
 
 log = logging.getLogger(__name__)
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 BEHIND = "The database's schema is behind this version; run `flask --app app db upgrade`."
 
 
@@ -39,7 +40,7 @@ class StartError(Exception):
 def prepare(app: Flask, *, demo: bool = False) -> None:
     """Make the application ready to serve, with sample data for a demo.  Raises `StartError`."""
     if demo:
-        if app.config["HOST"] not in ("127.0.0.1", "::1", "localhost"):
+        if app.config["HOST"] not in LOOPBACK:
             raise StartError("--demo has a password everybody knows: set HOST to 127.0.0.1.")
         app.config["ADMIN_PASSWORD"] = ADMIN_PASSWORD
     try:

@@ -60,7 +60,7 @@ def _settings() -> Iterator[Finding]:
     config = current_app.config
     host = config["HOST"]
     yield Finding(GOOD, "settings", f"usable; instance folder {config['INSTANCE_PATH']}")
-    if host not in ("127.0.0.1", "::1", "localhost"):
+    if host not in bootstrap.LOOPBACK:
         yield Finding(
             DOUBTFUL,
             "HOST",

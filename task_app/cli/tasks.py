@@ -13,7 +13,7 @@ from typing import Any
 import click
 from sqlalchemy import func, select
 
-from task_app import database, jsonio
+from task_app import database, jsonio, queries
 from task_app.cli.common import Group, admin, as_admin, console, open_database, progress, sentence
 from task_app.commands import COMMANDS, execute
 from task_app.errors import AppError
@@ -23,10 +23,7 @@ from task_app.schemas import load
 
 PAGE = 1_000
 SHOWN_FAULTS = 10
-FIELDS = (
-    *("id", "title", "description", "status", "priority", "due_date", "user_id"),
-    *("created_by", "assigned_to", "created_at", "updated_at", "version"),
-)
+FIELDS = tuple(column.name for column in queries.TASK_COLUMNS)
 Row = dict[str, Any]
 form = click.option(
     "--format",

@@ -57,7 +57,9 @@ _TASK: dict[str, Json] = {
     "updated_at": TIME,
     "version": {"type": "integer", "minimum": 1, "description": "What `If-Match` compares."},
 }
-_PLAIN_TASK = {name: schema for name, schema in _TASK.items() if name != "done"}
+# The other families' clients know a task as their documents have it.
+NATIVE_ONLY = {"done"}
+_PLAIN_TASK = {name: schema for name, schema in _TASK.items() if name not in NATIVE_ONLY}
 ID_TEXT: Json = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 # How a dialect's task differs from the native one.
 _TASKS: dict[str, dict[str, Json]] = {

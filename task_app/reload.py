@@ -29,7 +29,7 @@ def show_tracebacks(app: Flask) -> None:
 
     def begun(environ: Any, start_response: Any) -> Any:
         # It is a generator, whose answer begins with its first piece; our server looks before.
-        body = iter(debugged(environ, start_response))
+        body: Any = iter(debugged(environ, start_response))
         return ClosingIterator(chain([next(body, b"")], body), body.close)
 
     app.wsgi_app = begun  # type: ignore[method-assign]

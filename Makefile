@@ -32,7 +32,7 @@ $(VENV)/.installed: requirements.txt | $(VENV)/.created
 	@$(PIP) install --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/.created
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt requirements-otel.txt | $(VENV)/.created
 	@echo "Installing requirements-dev.txt (once; a minute or so)"
 	@$(PIP) install --quiet -r requirements-dev.txt
 	@touch $(VENV)/.installed $@

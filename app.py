@@ -34,7 +34,7 @@ def main() -> int:
     try:
         config = Config()
         server.patch(config.ASYNC_MODE)  # before anything else is imported
-        from task_app import bootstrap, instance, reload
+        from task_app import bootstrap, instance, reload, traces
 
         if flags.dev and config.HOST not in bootstrap.LOOPBACK:
             raise ConfigError("--dev shows tracebacks to whoever asks: set HOST to 127.0.0.1.")
@@ -44,10 +44,15 @@ def main() -> int:
         if flags.dev:
             reload.show_tracebacks(app)
         try:
+            if config.OTEL_EXPORTER_OTLP_ENDPOINT:
+                traces.start(app)
             with instance.used(app.instance_path):
                 bootstrap.prepare(app, demo=flags.demo)
                 server.serve(app)
-        except (bootstrap.StartError, server.ListenError, instance.InstanceError) as error:
+        except (
+            *(bootstrap.StartError, server.ListenError),
+            *(instance.InstanceError, traces.TracesError),
+        ) as error:
             raise ConfigError(str(error)) from error
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -197,6 +197,12 @@ SETTINGS: tuple[Setting, ...] = (
         "`text`: a line for people; `json`: an object on each line",
     ),
     Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        values.endpoint,
+        "where traces go, by OTLP over HTTP; needs `requirements-otel.txt`",
+    ),
+    Setting(
         "INSTANCE_PATH",
         None,
         values.text,

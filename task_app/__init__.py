@@ -64,6 +64,7 @@
       jobs.py            what a server does again and again: reminders, pruning, expiry
       demo.py            sample data for --demo
       bootstrap.py       before listening: schema, first admin, relay
+      traces.py          OpenTelemetry, where it is asked for
       reload.py          the server for whoever works on it
       server.py          listen, signals, graceful stop
       cli/               `flask --app app …`, one module for each group of commands
@@ -79,7 +80,7 @@ The way of a change, whatever brings it:
 
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
-    cli → server, reload, bootstrap, jobs → resources, realtime.handlers, realtime.websocket
+    cli → server, reload, traces, bootstrap, jobs → resources, realtime.handlers, realtime.websocket
     → realtime.sse → realtime.messages, realtime.door → realtime.replay → realtime.hints
     → commands
     → actions, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine

@@ -10,7 +10,7 @@ ARGS   ?=
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run test test-threading test-engine-off soak test-postgresql test-cluster cluster lint types check format bench bench-scale bench-scaling screenshots clean
+.PHONY: help venv install install-dev run dev test test-threading test-engine-off soak test-postgresql test-cluster cluster lint types check format bench bench-scale bench-scaling screenshots clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ $(VENV)/.installed: requirements.txt | $(VENV)/.created
 	@$(PIP) install --quiet -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt | $(VENV)/.created
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt requirements-otel.txt | $(VENV)/.created
 	@echo "Installing requirements-dev.txt (once; a minute or so)"
 	@$(PIP) install --quiet -r requirements-dev.txt
 	@touch $(VENV)/.installed $@
@@ -46,6 +46,9 @@ install-dev: $(VENV)/.installed-dev  ## Install what the tests and checks need a
 # exec: Ctrl-C and TERM reach the server itself, and its exit status is the target's.
 run: install  ## Start the server on http://localhost:5000 (settings come from the environment)
 	@exec $(BIN)/python app.py $(ARGS)
+
+dev: install  ## Start it for working on it: anew at each change, tracebacks as pages, loopback only
+	@exec $(BIN)/python app.py --dev $(ARGS)
 
 test: install-dev  ## Run the whole test suite (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)

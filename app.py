@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from config import Config, ConfigError
+from config import ROOT, Config, ConfigError
 from task_app import create_app, server
 
 
@@ -18,6 +18,12 @@ def arguments() -> argparse.Namespace:
         action="store_true",
         help="add admin@example.com / admin123 and sample tasks; listens on loopback only",
     )
+    parser.add_argument(
+        "--dev",
+        action="store_true",
+        help="start anew when a file changes, and show tracebacks; listens on loopback only",
+    )
+    parser.add_argument("--supervised", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -28,13 +34,25 @@ def main() -> int:
     try:
         config = Config()
         server.patch(config.ASYNC_MODE)  # before anything else is imported
-        from task_app import bootstrap
+        from task_app import bootstrap, instance, reload, traces
 
+        if flags.dev and config.HOST not in bootstrap.LOOPBACK:
+            raise ConfigError("--dev shows tracebacks to whoever asks: set HOST to 127.0.0.1.")
+        if flags.dev and not flags.supervised:
+            return reload.supervise([sys.executable, *sys.argv, "--supervised"], ROOT)
         app = create_app(config)
+        if flags.dev:
+            reload.show_tracebacks(app)
         try:
-            bootstrap.prepare(app, demo=flags.demo)
-            server.serve(app)
-        except (bootstrap.StartError, server.ListenError) as error:
+            if config.OTEL_EXPORTER_OTLP_ENDPOINT:
+                traces.start(app)
+            with instance.used(app.instance_path):
+                bootstrap.prepare(app, demo=flags.demo)
+                server.serve(app)
+        except (
+            *(bootstrap.StartError, server.ListenError),
+            *(instance.InstanceError, traces.TracesError),
+        ) as error:
             raise ConfigError(str(error)) from error
     except ConfigError as error:
         print(error, file=sys.stderr)

@@ -208,6 +208,18 @@ SETTINGS: tuple[Setting, ...] = (
         "least severe message that is logged",
     ),
     Setting(
+        "LOG_FORMAT",
+        "text",
+        values.choice("text", "json"),
+        "`text`: a line for people; `json`: an object on each line",
+    ),
+    Setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        values.endpoint,
+        "where traces go, by OTLP over HTTP; needs `requirements-otel.txt`",
+    ),
+    Setting(
         "INSTANCE_PATH",
         None,
         values.text,

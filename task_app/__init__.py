@@ -10,10 +10,13 @@
       jsonio.py          JSON, fast out and strict in
       proxies.py         who the client is behind a gateway
       values.py          how the text of a setting becomes its value
+      instance.py        who uses the instance folder, or has it alone
       sqlite.py          how SQLite's connections are opened
       postgres.py        how PostgreSQL's are, and what its errors mean
       transactions.py    a transaction, and the statements in it
       database.py        how the engines are read and written
+      logs.py            log lines, and the request each belongs to
+      measured.py        the versions of what this leans on
       metrics.py         what Prometheus is told
       models/            the tables
       schemas/           what may come in, one file per entity
@@ -65,7 +68,10 @@
       jobs.py            what a server does again and again: reminders, pruning, expiry
       demo.py            sample data for --demo
       bootstrap.py       before listening: schema, first admin, relay
+      traces.py          OpenTelemetry, where it is asked for
+      reload.py          the server for whoever works on it
       server.py          listen, signals, graceful stop
+      cli/               `flask --app app …`, one module for each group of commands
       migrations/        Alembic
 
 The way of a change, whatever brings it:
@@ -78,22 +84,23 @@ The way of a change, whatever brings it:
 
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
-    server, bootstrap, jobs → resources, realtime.handlers, realtime.websocket → realtime.sse
-    → realtime.messages, realtime.door → realtime.replay → realtime.hints
+    cli → server, reload, traces, bootstrap, jobs → resources, realtime.handlers, realtime.websocket
+    → realtime.sse → realtime.messages, realtime.door → realtime.replay → realtime.hints
     → commands
     → actions, people, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
     → auth, dialects, task_lists → foreign
     → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
-    → database → transactions
-    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies
+    → database → transactions → logs
+    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -105,18 +112,24 @@ if TYPE_CHECKING:
 def create_app(config: Config | None = None) -> Flask:
     """The application, bound to its extensions; touches neither the database nor the network.
 
-    Raises `config.ConfigError` for a setting that cannot be used.
+    Without `config` it is the flask command's, with its commands.  Raises `config.ConfigError` for
+    a setting that cannot be used; the flask command ends with its sentence.
     """
-    from config import Config
+    from config import Config, ConfigError
     from task_app import database, proxies, resources
     from task_app.application import Application
     from task_app.extensions import db, jwt, migrate
     from task_app.models import MIGRATIONS
     from task_app.realtime import handlers, websocket
 
+    by_flask = config is None
     if config is None:
         # The flask command and a debugger: only `app.py` patches the standard library for eventlet.
-        config = Config(async_mode="threading")
+        os.umask(0o077)  # as in `app.py`: what is made here is for this user alone
+        try:
+            config = Config(async_mode="threading")
+        except ConfigError as error:
+            raise SystemExit(f"Error: {error}") from error  # as the flask command's errors look
     app = Application(__name__, instance_path=config.INSTANCE_PATH)
     app.config.from_object(config)
     database.configure(app)
@@ -134,4 +147,8 @@ def create_app(config: Config | None = None) -> Flask:
         app.wsgi_app = proxies.RealClient(  # type: ignore[method-assign]
             app.wsgi_app, config.TRUSTED_PROXIES
         )
+    if by_flask:  # a server has no use for them
+        from task_app import cli
+
+        cli.register(app)
     return app

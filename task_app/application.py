@@ -8,6 +8,8 @@ from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.routing import MapAdapter
 
+from task_app import logs
+
 
 class NoSessions(SessionInterface):
     """No cookies: a token says who asks."""
@@ -21,6 +23,11 @@ class NoSessions(SessionInterface):
 
 class Application(Flask):
     session_interface = NoSessions()
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Every request of every transport begins here."""
+        logs.begin_request(environ.get("HTTP_X_REQUEST_ID"))
+        return self.wsgi_app(environ, start_response)
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """The matcher of a request's URL, made without asking which host it names: routes depend

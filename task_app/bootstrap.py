@@ -29,6 +29,9 @@ from task_app.realtime.relay import relay
 
 log = logging.getLogger(__name__)
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+BEHIND = "The database's schema is behind this version; run `flask --app app db upgrade`."
+
 
 class StartError(Exception):
     """Why the server cannot start, in one sentence for the operator."""
@@ -37,13 +40,12 @@ class StartError(Exception):
 def prepare(app: Flask, *, demo: bool = False) -> None:
     """Make the application ready to serve, with sample data for a demo.  Raises `StartError`."""
     if demo:
-        if app.config["HOST"] not in ("127.0.0.1", "::1", "localhost"):
+        if app.config["HOST"] not in LOOPBACK:
             raise StartError("--demo has a password everybody knows: set HOST to 127.0.0.1.")
         app.config["ADMIN_PASSWORD"] = ADMIN_PASSWORD
     try:
         with app.app_context(), _one_at_a_time(app):
-            _check_schema(app)
-            execute(SYSTEM, "server.settle_log", {})
+            settle(app)
             _ensure_admin(app)
             if demo:
                 seed()
@@ -57,6 +59,12 @@ def prepare(app: Flask, *, demo: bool = False) -> None:
         raise StartError(f"The server cannot be set up: {error.message}.") from error
 
 
+def settle(app: Flask) -> None:
+    """Bring the schema and the log up to this version and its settings.  Raises `StartError`."""
+    _check_schema(app)
+    execute(SYSTEM, "server.settle_log", {})
+
+
 @contextmanager
 def _one_at_a_time(app: Flask) -> Iterator[None]:
     """Processes that start together migrate and make the admin one after the other."""
@@ -66,23 +74,31 @@ def _one_at_a_time(app: Flask) -> Iterator[None]:
             yield
 
 
-def _check_schema(app: Flask) -> None:
-    """Bring SQLite to this version's schema; ask for it elsewhere, where others run too."""
-    script = ScriptDirectory(str(MIGRATIONS))
+def schema_is_current() -> bool:
+    """Whether the database has this version's schema.  Raises `StartError` for a newer one."""
     with db.engine.connect() as connection:
         current = MigrationContext.configure(connection).get_current_revision()
-    if current == script.get_current_head():
-        return
-    known = {revision.revision for revision in script.walk_revisions()}
-    if current is not None and current not in known:
+    return is_newest(current)
+
+
+def is_newest(revision: str | None) -> bool:
+    """Whether a schema is this version's.  Raises `StartError` for one of a newer version."""
+    script = ScriptDirectory(str(MIGRATIONS))
+    known = {one.revision for one in script.walk_revisions()}
+    if revision is not None and revision not in known:
         raise StartError(
-            f"The database was made by a newer version of this server (schema {current}); "
+            f"The database was made by a newer version of this server (schema {revision}); "
             "upgrade the server or point DATABASE_URL to another database."
         )
+    return revision == script.get_current_head()
+
+
+def _check_schema(app: Flask) -> None:
+    """Bring SQLite to this version's schema; ask for it elsewhere, where others run too."""
+    if schema_is_current():
+        return
     if db.engine.dialect.name != "sqlite":
-        raise StartError(
-            "The database's schema is behind this version; run `flask --app app db upgrade`."
-        )
+        raise StartError(BEHIND)
     upgrade(str(MIGRATIONS))
 
 

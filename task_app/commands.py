@@ -23,6 +23,7 @@ from task_app import (
     events,
     groups,
     idempotency,
+    logs,
     metrics,
     people,
     queries,
@@ -172,6 +173,7 @@ COMMANDS: dict[str, Command] = {
     "server.leave": Command(Departure(), server.leave),
     "server.prune": Command(NOTHING, server.prune),
     "server.settle_log": Command(NOTHING, server.settle_log),
+    "server.new_epoch": Command(NOTHING, server.new_epoch),
     "broadcast.send": Command(Broadcast(), broadcast.broadcast),
 }
 # What the server does by itself; no transport offers these.
@@ -321,12 +323,14 @@ def _validator(epoch: str, news: int, actor: Actor) -> str:
 
 
 def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
+    request = logs.request_id()  # who leads a group acts in another's name
+
     def act(tx: Transaction) -> Result:
         if key and (kept := idempotency.kept_answer(tx, key)):
             first = kept.first_seq or 0
             return Result(command.status, kept.body, command.shape, seq=first, replayed=True)
         body = command.action(tx, call)
-        committed = events.append(tx)
+        committed = events.append(tx, request)
         if key:
             idempotency.keep(tx, key, body, committed[0].seq if committed else None)
         return Result(command.status, body, command.shape, committed)

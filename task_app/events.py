@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select, update
@@ -35,12 +35,15 @@ class Event:
     changes: tuple[str, ...]
     rooms: tuple[str, ...]
     created_at: str
+    # Of the request that made it, in the process that answered that; it is not in the log.
+    request_id: str = field(default="", compare=False)
 
-    def numbered(self, seq: int) -> Event:
+    def numbered(self, seq: int, request_id: str) -> Event:
         # `dataclasses.replace` takes several times as long, for each event of a server.
         return Event(
             *(seq, self.type, self.task_id, self.actor_id),
-            *(self.data, self.changes, self.rooms, self.created_at),
+            *(self.data, self.changes, self.rooms),
+            *(self.created_at, request_id),
         )
 
 
@@ -101,8 +104,9 @@ def record(
     )
 
 
-def append(tx: Transaction) -> list[Event]:
-    """Write the recorded events to the log and return them with their numbers.
+def append(tx: Transaction, request_id: str = "") -> list[Event]:
+    """Write the recorded events to the log and return them with their numbers, as those of this
+    request.
 
     Taking the numbers is the last thing but one a transaction does: on PostgreSQL the row lock
     on `log_head` is then held only until the commit that follows.
@@ -111,7 +115,7 @@ def append(tx: Transaction) -> list[Event]:
         return []
     [(head,)] = tx.run(_ADVANCE, {"number": len(tx.events)})
     first = head - len(tx.events) + 1
-    numbered = [event.numbered(first + i) for i, event in enumerate(tx.events)]
+    numbered = [event.numbered(first + i, request_id) for i, event in enumerate(tx.events)]
     tx.run_many(_INSERT, [_row(event) for event in numbered])
     rooms = [{"room": room, "seq": event.seq} for event in numbered for room in event.rooms]
     if rooms:

@@ -96,6 +96,7 @@ def start(app: Flask) -> None:
     _leaving.clear()
     hints.start(app)
     shared_pages.start(app)
+    run(app, beat)  # it is known to be there before it serves anybody
     for seconds, job in JOBS:
         socketio.start_background_task(_repeat, app, seconds, job)
 

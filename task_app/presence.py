@@ -48,6 +48,7 @@ _ELSEWHERE = select(
 ).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
 
 _PEOPLE = select(_PROCESSES.c.people).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
+_OTHERS = select(func.count()).where(_PROCESSES.c.id != bindparam("own"), _ALIVE)
 
 
 def elsewhere(tx: Transaction) -> Row[tuple[int, int]]:
@@ -62,6 +63,12 @@ def people_elsewhere(tx: Transaction) -> set[int]:
     """The ids of the accounts that are signed in at the other processes, as they last said."""
     rows = tx.execute(_PEOPLE, {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)})
     return {user_id for row in rows for user_id in row.people}
+
+
+def others(tx: Transaction) -> int:
+    """How many other processes serve this database."""
+    given = {"own": PROCESS, "first": _from_now(-1), "last": _from_now(1)}
+    return int(tx.execute(_OTHERS, given).scalar_one())
 
 
 def forget_silent(tx: Transaction) -> None:

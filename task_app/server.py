@@ -13,7 +13,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 import warnings
@@ -30,7 +29,6 @@ CONNECTIONS = 20_000
 FAREWELL_SECONDS = 0.3
 GRACE_SECONDS = 8  # for requests under way; the whole stop stays under ten
 HASHING_THREADS = 2
-LOG_FORMAT = "{levelname} {asctime} {module} {message}"
 
 
 class ListenError(Exception):
@@ -52,9 +50,9 @@ def patch(mode: str) -> None:
 
 def serve(app: Flask) -> None:
     """Serve until SIGTERM or SIGINT.  Raises `ListenError` when the address cannot be had."""
-    logging.basicConfig(
-        level=app.config["LOG_LEVEL"].upper(), format=LOG_FORMAT, style="{", stream=sys.stderr
-    )
+    from task_app import logs
+
+    logs.configure(app.config["LOG_LEVEL"], app.config["LOG_FORMAT"])
     run = {"eventlet": _serve_eventlet, "threading": _serve_threads}[app.config["ASYNC_MODE"]]
     try:
         listener = _listen(app.config["HOST"], app.config["PORT"])

@@ -97,6 +97,12 @@ def key_set(value: str) -> str:
     return value
 
 
+def endpoint(value: str) -> str:
+    if not re.match(r"https?://[^/]", value):
+        raise ValueError("write it like http://localhost:4318")
+    return value
+
+
 def redis(value: str) -> str:
     if not re.match(r"rediss?://[^/]", value):
         raise ValueError("write it like redis://localhost:6379/0")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import accounts
 from tests.support.accounts import Person
-from tests.support.clients import Socket
+from tests.support.clients import Socket, content_of
 
 OWNER, ASSIGNEE, STRANGER, ADMIN = "owner", "assignee", "stranger", "admin"
 # Status of: get, change, hand to another owner, delete.
@@ -50,7 +50,7 @@ def test_unseen_is_like_absent(people: tuple[Person, ...]) -> None:
             getattr(charlie.rest, method)(unseen),
             charlie.rest.get("/tasks/2000000000"),
         )
-        assert (hidden.status_code, hidden.content) == (absent.status_code, absent.content)
+        assert (hidden.status_code, content_of(hidden)) == (absent.status_code, content_of(absent))
 
 
 def test_list_shows_what_one_may_see(people: tuple[Person, ...], admin: Person) -> None:

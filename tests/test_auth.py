@@ -13,7 +13,7 @@ import pytest
 from socketio.exceptions import ConnectionError as Refused
 
 from tests.support.accounts import PASSWORD, Person, register, sign_in, unique
-from tests.support.clients import Rest, Socket
+from tests.support.clients import Rest, Socket, content_of, error_of
 from tests.support.server import Server
 
 HOUR = 3600
@@ -91,7 +91,7 @@ def alice(server: Server) -> Person:
 @pytest.fixture(scope="module")
 def unauthorized(server: Server) -> bytes:
     """The one body of every 401."""
-    return Rest(server.url).get("/tasks").content
+    return content_of(Rest(server.url).get("/tasks"))
 
 
 @pytest.mark.parametrize("make", BAD.values(), ids=BAD)
@@ -104,8 +104,8 @@ def test_bad_token(
 ) -> None:
     token = make(alice, secret(server))
     answer = Rest(server.url, token).get("/tasks")
-    assert (answer.status_code, answer.content) == (401, unauthorized)
-    assert listen().call("list_tasks", {"token": token}) == answer.json()
+    assert (answer.status_code, content_of(answer)) == (401, unauthorized)
+    assert listen().call("list_tasks", {"token": token}) == error_of(answer)
     with pytest.raises(Refused):
         Socket().connect(server.url, token)
     assert alice.rest.get("/tasks").status_code == 200
@@ -133,14 +133,14 @@ def test_schemes(nobody: Rest, alice: Person, scheme: str) -> None:
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Bearer a b", "é"])
 def test_odd_headers(nobody: Rest, unauthorized: bytes, header: str) -> None:
     answer = nobody.get("/tasks", headers={"Authorization": header.encode("latin-1")})
-    assert (answer.status_code, answer.content) == (401, unauthorized)
+    assert (answer.status_code, content_of(answer)) == (401, unauthorized)
 
 
 def test_wrong_credentials_are_all_alike(nobody: Rest, alice: Person) -> None:
     names = (alice.username, "nobody-at-all", "nobody@example.com", "%", "' OR 1=1 --")
     answers = [nobody.post("/login", {"username": name, "password": "wrong one"}) for name in names]
-    assert {(answer.status_code, answer.content) for answer in answers} == {
-        (401, answers[0].content)
+    assert {(answer.status_code, content_of(answer)) for answer in answers} == {
+        (401, content_of(answers[0]))
     }
 
 

@@ -17,25 +17,12 @@ from engineio.base_socket import BaseSocket
 from engineio.socket import Socket
 from packaging.requirements import Requirement
 
+from task_app.measured import VERSIONS
 from task_app.realtime import handlers, sessions
 from task_app.realtime.sessions import Session
 from task_app.resources import JsonApi
 from tests.support.server import ROOT
 
-# What FINDINGS was measured with; a newer one must be looked at before it is taken.
-MEASURED = {
-    "flask": "3.1.3",
-    "flask-restful": "0.3.10",
-    "flask-jwt-extended": "4.7.4",
-    "flask-sqlalchemy": "3.1.1",
-    "sqlalchemy": "2.1.9",
-    "flask-socketio": "5.7.0",
-    "python-socketio": "5.18.1",
-    "python-engineio": "4.15.1",
-    "marshmallow": "4.4.0",
-    "eventlet": "0.41.3",
-    "pyjwt": "2.15.1",
-}
 REQUIREMENTS = ROOT / "requirements.txt"
 
 
@@ -43,7 +30,7 @@ def folded(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-@pytest.mark.parametrize(("package", "version"), MEASURED.items())
+@pytest.mark.parametrize(("package", "version"), VERSIONS.items())
 def test_installed_is_what_was_measured(package: str, version: str) -> None:
     assert metadata.version(package) == version
 
@@ -55,7 +42,7 @@ def test_pins_are_what_is_installed() -> None:
     asked = [Requirement(line) for line in lines if line]
     here = [one for one in asked if one.marker is None or one.marker.evaluate()]
     pinned = [(one.name, str(one.specifier).removeprefix("==")) for one in here]
-    assert set(MEASURED) <= {folded(name) for name, _ in pinned}
+    assert set(VERSIONS) <= {folded(name) for name, _ in pinned}
     for name, version in pinned:
         assert metadata.version(name) == version, name
 

@@ -12,7 +12,7 @@ import pytest
 from task_app.commands import COMMANDS
 from tests.support import accounts
 from tests.support.accounts import Person
-from tests.support.clients import Rest, Socket
+from tests.support.clients import Rest, Socket, error_of
 from tests.support.server import Server
 
 ENVELOPE = {"task", "type", "seq", "epoch", "actor_id", "changes", "at"}
@@ -127,8 +127,10 @@ def over_rest(case: Case, target: int | None, token: str | None, url: str) -> tu
     headers = {} if case.version is None else {"If-Match": f'"{case.version}"'}
     sent = {"params" if method == "GET" else "json": case.payload}
     answer = Rest(url, token).request(method, path.format(id=target), headers=headers, **sent)
-    body = answer.json()
-    return (body["code"], body) if answer.status_code >= 400 else (None, body)
+    if answer.status_code >= 400:
+        body = error_of(answer)
+        return body["code"], body
+    return None, answer.json()
 
 
 def over_socket(case: Case, target: int | None, token: str | None, socket: Socket) -> Any:

@@ -48,6 +48,12 @@ def test_links_lead_somewhere(link: str) -> None:
     assert link.startswith("http") or (ROOT / link).exists()
 
 
+def test_every_decision_is_in_the_list() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\(([\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert sorted(listed) == sorted({path.name for path in folder.glob("*.md")} - {"README.md"})
+
+
 def block(first_line: str) -> str:
     """The code block that holds this line."""
     found = [code for code in re.findall(r"```\w*\n(.*?)```", README, re.S) if first_line in code]

@@ -15,7 +15,7 @@ from task_app.access import SYSTEM
 from task_app.commands import execute
 from tests.support import accounts, databases
 from tests.support.accounts import Person
-from tests.support.clients import Socket
+from tests.support.clients import Socket, content_of
 from tests.support.server import Server
 
 
@@ -100,7 +100,7 @@ def test_one_anothers_cannot_be_read_or_marked(people: tuple[Person, ...]) -> No
     notice = bob.rest.get("/notifications").json()[0]
     hidden = charlie.rest.put(f"/notifications/{notice['id']}")
     absent = charlie.rest.put("/notifications/2000000000")
-    assert (hidden.status_code, hidden.content) == (404, absent.content)
+    assert (hidden.status_code, content_of(hidden)) == (404, content_of(absent))
     assert bob.rest.get("/notifications").json()[0] == notice
 
 

@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
     "ADMIN_PASSWORD": None,
     "SQLITE_SYNCHRONOUS": "normal",
     "LOG_LEVEL": "info",
+    "LOG_FORMAT": "text",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": None,
 }
 MADE = {"SECRET_KEY", "JWT_SECRET_KEY", "INSTANCE_PATH"}  # not the same in two places
 BAD: dict[str, list[str]] = {
@@ -84,6 +86,8 @@ BAD: dict[str, list[str]] = {
     "ADMIN_PASSWORD": ["tiny", "x" * 129],
     "SQLITE_SYNCHRONOUS": ["OFF"],
     "LOG_LEVEL": ["LOUD"],
+    "LOG_FORMAT": ["xml"],
+    "OTEL_EXPORTER_OTLP_ENDPOINT": ["localhost:4318", "grpc://localhost", "http://"],
 }
 CASES = [(name, value) for name, values in BAD.items() for value in values]
 # Any text is a good value of these; what is wrong with it shows when it is used.

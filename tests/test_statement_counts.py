@@ -136,6 +136,7 @@ RARE = {
     "user.adopt",
     "ticket.redeem",
     "server.settle_log",
+    "server.new_epoch",
 }
 
 
@@ -228,9 +229,9 @@ def test_create_over_a_socket(app: Flask) -> None:
 def test_one_more_is_noticed(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     real = events.append
 
-    def wasteful(tx: Transaction) -> list[events.Event]:
+    def wasteful(tx: Transaction, request_id: str) -> list[events.Event]:
         events.head(tx)
-        return real(tx)
+        return real(tx, request_id)
 
     monkeypatch.setattr(events, "append", wasteful)
     with pytest.raises(AssertionError, match="SELECT"):

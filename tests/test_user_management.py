@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, register, sign_in, unique
-from tests.support.clients import Rest, Socket
+from tests.support.clients import Rest, Socket, content_of
 from tests.support.server import Server
 
 CLOSED_WITHIN = 2
@@ -39,7 +39,7 @@ def test_read(admin: Person, bob: Person) -> None:
     assert admin.rest.get("/users/2000000000").status_code == 404
     assert bob.rest.get(f"/users/{bob.id}").status_code == 200
     hidden, absent = bob.rest.get(f"/users/{admin.id}"), bob.rest.get("/users/2000000000")
-    assert (hidden.status_code, hidden.content) == (403, absent.content)
+    assert (hidden.status_code, content_of(hidden)) == (403, content_of(absent))
 
 
 def test_create(server: Server, admin: Person, bob: Person) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from task_app import events, presence
 from task_app.actions.call import Call
+from task_app.errors import AppError
 from task_app.extensions import table
 from task_app.models import (
     Event,
@@ -42,6 +43,23 @@ def settle_log(tx: Transaction, call: Call) -> dict[str, Any]:
         floor = LogHead.floor if head.visibility is None else LogHead.seq
         tx.execute(update(LogHead).values(visibility=wanted, epoch=epoch, floor=floor))
     return {}
+
+
+def new_epoch(tx: Transaction, call: Call) -> dict[str, Any]:
+    """Say that the log is another one than clients know, as after a restored backup.
+
+    Raises 409 while a server runs: it would go on under the old name.
+    """
+    if presence.others(tx):
+        raise AppError(
+            "server_running",
+            409,
+            "A server uses this database; stop every one first "
+            f"(one that was killed counts for {presence.SILENT_SECONDS} s)",
+        )
+    epoch = events.new_epoch()
+    tx.execute(update(LogHead).values(epoch=epoch, floor=LogHead.seq))
+    return {"epoch": epoch}
 
 
 def prune(tx: Transaction, call: Call) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from eventlet import hubs
 from eventlet.event import Event
 from eventlet.greenio import GreenSocket
 
-from task_app import jsonio
+from task_app import jsonio, logs
 from task_app.errors import AppError
 from task_app.http.requests import MAX_HEAD, BadRequest, Requests
 from task_app.http.responses import Response
@@ -245,6 +245,7 @@ class Connection:
     def _settle(self) -> None:
         """Every request that came whole is answered."""
         if self.fault is not None:
+            logs.begin_request()
             self._refuse(self.fault)
             self._linger()
         elif self.server.stopping and not self.requests.begun:
@@ -310,10 +311,12 @@ class Connection:
         """Answer what the application never saw, in its shape of an error."""
         status, _, phrase = fault.status.partition(" ")
         code = phrase.lower().replace(" ", "_")
-        body = jsonio.dumps_bytes(AppError(code, int(status), fault.message).to_dict())
+        told = AppError(code, int(status), fault.message).to_dict()
+        body = jsonio.dumps_bytes({**told, "request_id": logs.request_id()})
         head = (
             f"HTTP/1.1 {fault.status}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(body)}\r\nX-Request-ID: {logs.request_id()}\r\n"
+            "Connection: close\r\n\r\n"
         )
         self.send(head.encode() + body)
 

@@ -3,9 +3,11 @@ on Socket.IO and on raw WebSockets."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from task_app import logs
 from task_app.access import ANONYMOUS
 from task_app.commands import COMMANDS, Result, authenticate, execute
 from task_app.dialects import Dialect
@@ -13,6 +15,8 @@ from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
 from task_app.realtime import replay
 from task_app.realtime.feeds import Subscriber
+
+log = logging.getLogger(__name__)
 
 EVENT_COMMANDS = {row.event: name for name, row in COMMANDS.items() if row.event}
 # The names a payload may give the thing it speaks of.
@@ -32,6 +36,7 @@ class Answer:
 
 def answer(subscriber: Subscriber, event: str, payload: Any, dialect: Dialect) -> Answer:
     """Do what the client asks under the name `event`.  Raises `AppError`."""
+    logs.begin_request()
     if not isinstance(payload, dict):
         raise AppError("invalid_payload", 400, "The payload must be one JSON object")
     payload = dict(payload)
@@ -54,6 +59,7 @@ def answer(subscriber: Subscriber, event: str, payload: Any, dialect: Dialect) -
         expected_versions=versions,
         request_id=request_id,
     )
+    log.debug("%s by a socket: %s", name, result.status)
     return _answer(name, result, dialect)
 
 

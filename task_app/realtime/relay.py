@@ -90,7 +90,12 @@ class Relay:
         self.last_seq = event.seq
         try:
             if not EVENTS[event.type].control:
-                return feeds.deliver(event, self.epoch)
+                reached = feeds.deliver(event, self.epoch)
+                if log.isEnabledFor(logging.DEBUG):
+                    told = {"request_id": event.request_id}
+                    words = "event %s (%s) reached %s connections"
+                    log.debug(words, event.seq, event.type, reached, extra=told)
+                return reached
             auth.forget(event.type, event.data)
             feeds.obey(event, self.epoch)
         except Exception:  # one bad event must not keep the next from anybody

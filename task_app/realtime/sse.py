@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -35,29 +35,36 @@ def frame(name: str, payload: Any, event_id: str | None = None) -> str:
 class EventStreamWire:
     """An event as one event of the stream; its id is what `Last-Event-ID` brings back."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, frame: Callable[..., str]) -> None:
         self.dialect = dialect
+        self.frame = frame
 
     def encode(self, event: Event, epoch: str) -> str:
-        return frame(event.type, self.dialect.event(event, epoch), f"{epoch}-{event.seq}")
+        return self.frame(event.type, self.dialect.event(event, epoch), f"{epoch}-{event.seq}")
 
 
-_wires: dict[str, EventStreamWire] = {}
+_wires: dict[tuple[type, str], EventStreamWire] = {}
 
 
 class Stream(Subscriber):
-    """One open response."""
+    """One open response.  A stream of another form is a class with these four of its own."""
+
+    mimetype = "text/event-stream"
+    greeting = ": connected\n\n"
+    keepalive = ": keepalive\n\n"
+    frame: Callable[..., str] = staticmethod(frame)
 
     def __init__(self, dialect: Dialect, connection: Any) -> None:
         super().__init__()
-        self.wire = _wires.setdefault(dialect.name, EventStreamWire(dialect))
+        form = (type(self), dialect.name)
+        self.wire = _wires.setdefault(form, EventStreamWire(dialect, self.frame))
         self.outbox: Outbox[str] = Outbox()
         self.send = self.outbox.put
         self.connection = connection
 
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         event_id = f"{payload['epoch']}-{payload['seq']}" if "seq" in payload else None
-        if not self.send(frame(name, payload, event_id)):
+        if not self.send(self.frame(name, payload, event_id)):
             self.end("slow_reader")
 
     def wait_for_room(self) -> bool:
@@ -74,7 +81,7 @@ class Stream(Subscriber):
             self.outbox.close(discard=True)
             socketio.start_background_task(self._cut)
         else:
-            self.outbox.put(frame("end", {"reason": reason}))
+            self.outbox.put(self.frame("end", {"reason": reason}))
             self.outbox.close()
 
     def _cut(self) -> None:
@@ -84,16 +91,16 @@ class Stream(Subscriber):
             self.connection.shutdown(socket.SHUT_RDWR)
 
 
-def open_stream(dialect: Dialect) -> Response:
+def open_stream(dialect: Dialect, form: type[Stream] = Stream) -> Response:
     """Answer this request with the feed of whoever sends it.  Raises 400, 401."""
     query = query_of(request.environ)
     actor = actor_at_door(request.environ, query)
     if actor is None:
         raise unauthorized()
     where = _position(query)
-    stream = Stream(dialect, connection_of(request.environ))
+    stream = form(dialect, connection_of(request.environ))
     body = stream_with_context(_body(stream, actor, where))
-    response = Response(body, mimetype="text/event-stream")
+    response = Response(body, mimetype=form.mimetype)
     response.headers.update(HEADERS)
     return response
 
@@ -115,11 +122,11 @@ def _body(stream: Stream, actor: Actor, where: Position) -> Iterator[str]:
             replay.start(stream, actor, where)
 
     try:
-        yield ": connected\n\n"
+        yield stream.greeting
         # Beside the writing, because a replay waits for the reader when the outbox is full.
         socketio.start_background_task(bring_up_to_date)
         while (frames := stream.outbox.take(KEEPALIVE_SECONDS)) is not None:
-            yield "".join(frames) or ": keepalive\n\n"
+            yield "".join(frames) or stream.keepalive
     finally:
         stream.outbox.close()
         feeds.disconnect(stream)

@@ -13,7 +13,7 @@ from flask_restful import Resource
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from task_app import auth, jsonio
+from task_app import auth, jsonio, logs
 from task_app.access import ANONYMOUS, Actor
 from task_app.commands import ANY, NOT_MODIFIED, Result, authenticate, execute
 from task_app.dialects import CHANNELS, FIBER, NATIVE, Dialect
@@ -31,6 +31,7 @@ SAFE: Mapping[str, str] = {
     # Answers are somebody's own: a shared cache must not keep them, one's own must ask again.
     "Cache-Control": "private, no-cache",
 }
+REQUEST_ID = "X-Request-ID"
 # By the name of the blueprint, which stands for a prefix.
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (NATIVE, CHANNELS, FIBER)}
 
@@ -39,7 +40,11 @@ class JsonResponse(Response):
     """An answer that is there as a whole, with the headers every answer has (`SAFE`)."""
 
     def __init__(self, content: bytes, status: int, headers: Mapping[str, str]) -> None:
-        fields = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+        fields = [
+            ("Content-Type", "application/json"),
+            ("Content-Length", str(len(content))),
+            (REQUEST_ID, logs.request_id()),
+        ]
         fields += [(name, value) for name, value in SAFE.items() if name not in headers]
         super().__init__(None, status, Headers([*fields, *headers.items()]))
         self.content = content

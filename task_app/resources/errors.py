@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import re
 
-from flask import Flask, Response
+from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
+from task_app import logs
 from task_app.errors import AppError
 from task_app.resources.base import current_dialect, json_response
 
@@ -28,7 +29,7 @@ def answer(error: AppError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    body = error.to_dict()
+    body = {**error.to_dict(), "request_id": logs.request_id()}
     if "current" in body:  # the task of a 412, spelt as the client reads it
         body["current"] = current_dialect().task(body["current"])
     return json_response(body, error.status, headers)
@@ -46,5 +47,7 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_unforeseen(error: Exception) -> Response:
+    if current_app.debug:
+        raise error  # `reload.py` shows it
     log.exception("a request failed")
     return answer(AppError("internal_error", 500, "The server could not do this"))

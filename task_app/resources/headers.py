@@ -7,7 +7,8 @@ import re
 from flask import Flask, Response
 from flask_cors import CORS
 
-from task_app.resources.base import SAFE, JsonResponse
+from task_app import logs
+from task_app.resources.base import REQUEST_ID, SAFE, JsonResponse
 
 EXPOSED = (
     "ETag",
@@ -17,8 +18,12 @@ EXPOSED = (
     "X-Event-Epoch",
     "X-Unread-Count",
     "Idempotent-Replayed",
+    REQUEST_ID,
 )
-ACCEPTED = ("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match")
+ACCEPTED = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
+    REQUEST_ID,
+)
 
 
 def register(app: Flask) -> None:
@@ -40,4 +45,5 @@ def _make_safe(response: Response) -> Response:
     if not isinstance(response, JsonResponse):  # it has them
         for name, value in SAFE.items():
             response.headers.setdefault(name, value)
+        response.headers[REQUEST_ID] = logs.request_id()
     return response

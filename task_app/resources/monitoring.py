@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import logging
 import math
 import time
 from typing import Any
@@ -17,6 +18,8 @@ from task_app.errors import AppError, unauthorized
 from task_app.realtime.feeds import feeds
 from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
+
+log = logging.getLogger(__name__)
 
 # Whatever else a client invents is one: each value of a label is kept for ever.
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -115,4 +118,7 @@ def _count(response: Response) -> Response:
     rule = request.url_rule.rule if request.url_rule else "none"
     method = request.method if request.method in METHODS else "other"
     metrics.request_timer(method, rule, response.status_code).observe(took)
+    if log.isEnabledFor(logging.DEBUG):
+        # By its rule: a path, and more so a query, is whatever a client wants to have logged.
+        log.debug("%s %s: %s in %.1f ms", method, rule, response.status_code, took * 1000)
     return response

@@ -225,8 +225,8 @@ def _path(resource: Any, url: str, dialect: Dialect, converter: Any) -> Json:
     if resource in PLAIN:
         tag = _tag("", dialect)
         return {"get": _plain(tag, first_sentence(resource.get.__doc__), PLAIN[resource])}
-    if resource is streams.EventStreamResource:
-        return {"get": _stream(dialect, resource.get.__doc__)}
+    if issubclass(resource, streams.EventStreamResource):
+        return {"get": _stream(dialect, resource)}
     return {
         method: Operation(resource, method, url, dialect, name, COMMANDS[name]).describe(converter)
         for method, name in resource.commands.items()
@@ -244,12 +244,12 @@ def _plain(tag: str, summary: str, answers: Mapping[int, str]) -> Json:
     return {"tags": [tag], "summary": summary, "responses": responses, "security": []}
 
 
-def _stream(dialect: Dialect, summary: str | None) -> Json:
-    """The event stream; what it carries is in the AsyncAPI document."""
+def _stream(dialect: Dialect, resource: type[streams.EventStreamResource]) -> Json:
+    """An event stream; what it carries is in the AsyncAPI document."""
     errors = {400: "Error", 401: "Error"}
-    stream = _plain(_tag("", dialect), first_sentence(summary), errors)
-    stream["operationId"] = f"{dialect.name}_events"
-    text = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream = _plain(_tag("", dialect), first_sentence(resource.get.__doc__), errors)
+    stream["operationId"] = f"{dialect.name}_{resource.name}"
+    text = {resource.form.mimetype: {"schema": {"type": "string"}}}
     stream["responses"]["200"] = {"description": "OK", "content": text}
     stream["parameters"] = [
         {"name": name, "in": place, "schema": schema}

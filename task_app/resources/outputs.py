@@ -57,7 +57,9 @@ _TASK: dict[str, Json] = {
     "updated_at": TIME,
     "version": {"type": "integer", "minimum": 1, "description": "What `If-Match` compares."},
 }
-_PLAIN_TASK = {name: schema for name, schema in _TASK.items() if name != "done"}
+# The other families' clients know a task as their documents have it.
+NATIVE_ONLY = {"done"}
+_PLAIN_TASK = {name: schema for name, schema in _TASK.items() if name not in NATIVE_ONLY}
 ID_TEXT: Json = {"type": "string", "pattern": "^[1-9][0-9]*$"}
 # How a dialect's task differs from the native one.
 _TASKS: dict[str, dict[str, Json]] = {
@@ -122,6 +124,7 @@ ERROR: dict[str, Json] = {
     "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "Stable."},
     "errors": {"type": "object", "description": "What is wrong with each field."},
     "index": {**COUNT, "description": "The place of the operation, in a bulk request."},
+    "request_id": {**TEXT, "description": "Over HTTP: that of `X-Request-ID`, as in the log."},
 }
 _HEALTH: Json = {
     "type": "object",
@@ -184,7 +187,7 @@ COMMON: Mapping[str, Json] = {
         optional=("recipients",),
     ),
     "Ticket": object_of({"ticket": TEXT, "expires_in": COUNT}),
-    "Error": object_of(ERROR, optional=("errors", "index")),
+    "Error": object_of(ERROR, optional=("errors", "index", "request_id")),
     "Health": _HEALTH,
 }
 # The body of a command that has no shape.
@@ -222,7 +225,7 @@ def of_dialect(dialect: Dialect) -> dict[str, Json]:
         name_of("bulk", dialect): object_of({"results": results}),
         name_of("conflict", dialect): object_of(
             {**ERROR, "current": {**ref(task), "description": "The task as it is now."}},
-            optional=("errors", "index"),
+            optional=("errors", "index", "request_id"),
         ),
     }
 

@@ -11,9 +11,12 @@ from task_app.resources.base import CommandResource, by_method, current_dialect
 
 
 class EventStreamResource(Resource):
+    form: type[sse.Stream] = sse.Stream
+    name = "events"  # in the OpenAPI document
+
     def get(self) -> Any:
         """The live feed as Server-Sent Events, resumed from `Last-Event-ID` or `since`."""
-        return sse.open_stream(current_dialect())
+        return sse.open_stream(current_dialect(), self.form)
 
 
 class TicketResource(CommandResource):

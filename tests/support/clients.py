@@ -52,6 +52,19 @@ class Rest:
         return answer.json()
 
 
+def error_of(answer: requests.Response) -> dict[str, Any]:
+    """The body of an error, as every transport has it: without what tells one answer from
+    another, which must be there over HTTP."""
+    body: dict[str, Any] = answer.json()
+    assert body.pop("request_id") == answer.headers["X-Request-ID"]
+    return body
+
+
+def content_of(answer: requests.Response) -> bytes:
+    """An answer's bytes but for the id of its request, which no other has."""
+    return answer.content.replace(answer.headers["X-Request-ID"].encode(), b"")
+
+
 class _Packet(socketio.packet.Packet):
     """Plain JSON, though an application made in this process gives the base class its own."""
 

@@ -50,6 +50,7 @@ class Server:
         self.settings = settings
         self.output: list[str] = []
         self.port = 0
+        self.restarted = threading.Event()
         self.process: subprocess.Popen[str] | Child | None = None
 
     def start(self) -> Server:
@@ -80,7 +81,14 @@ class Server:
             if found := READY.search(line):
                 self.port = int(found[1])
                 ready.set()
+                self.restarted.set()
         ready.set()  # it ended without a word
+
+    def await_restart(self, change: Callable[[], object]) -> None:
+        """Do what makes the server start itself anew, and wait until it has."""
+        self.restarted.clear()
+        change()
+        assert self.restarted.wait(START_SECONDS), self.log
 
     @property
     def url(self) -> str:

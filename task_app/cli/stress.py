@@ -1,0 +1,232 @@
+"""`stress`: many tasks by many clients, while listeners count what they are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import current_app
+from rich.console import Console
+from rich.progress import Progress
+
+from task_app.cli.common import OneSentence, ask_password, progress
+from task_app.cli.stress_clients import Http, Refused, WebSocket, Where
+from task_app.cli.stress_report import Outcome, Unplotted, plot, plotter, show
+
+BULK = 500
+OPEN_AT_ONCE = 50  # so that a thousand listeners are not refused for want of a backlog
+
+
+@click.command("stress", cls=OneSentence)
+@click.option("--url", help="The server; by default that of HOST and PORT.")
+@click.option("--tasks", "-n", default=1000, show_default=True, type=click.IntRange(1, 10**6))
+@click.option("--clients", "-c", default=10, show_default=True, type=click.IntRange(1, 5000))
+@click.option("--listeners", "-l", default=20, show_default=True, type=click.IntRange(0, 5000))
+@click.option("--over", type=click.Choice(("rest", "sockets")), default="rest", show_default=True)
+@click.option("--user", help="Who to sign in as; by default an account is registered for the run.")
+@click.option("--patience", default=10.0, show_default=True, help="Seconds to wait for an event.")
+@click.option("--keep", is_flag=True, help="Leave the tasks there.")
+@click.option("--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), help="A PNG.")
+def stress(picture: Path | None, url: str | None, user: str | None, **options: Any) -> None:
+    """Make many tasks by several clients at once, over REST or raw WebSockets, while listeners
+    count the events they get.
+
+    Shows rates, latencies and a histogram.  The exit code is 0 only when every task was made and
+    every listener saw every event once, in order.
+    """
+    try:
+        pyplot = plotter() if picture else None
+        where = Where.of(url or f"http://{current_app.config['HOST']}:{current_app.config['PORT']}")
+        password = ask_password("Password", confirm=False) if user else None
+        with progress() as bar:
+            outcome = asyncio.run(Run(where, bar, **options).run(user, password))
+    except ValueError as error:
+        raise click.ClickException(f"--url {url!r} cannot be used: {error}.") from error
+    except (Refused, Unplotted) as error:
+        raise click.ClickException(str(error)) from error
+    except asyncio.IncompleteReadError as error:
+        raise click.ClickException("The server has closed a connection.") from error
+    console = Console()
+    show(console, outcome)
+    if picture:
+        plot(pyplot, outcome, picture)
+        click.echo(f"Wrote {picture}.")
+    if not outcome.good:
+        raise click.ClickException(outcome.verdict())
+    click.echo(outcome.verdict())
+
+
+class Run:
+    """One run.  Task number n is called `<name> n`, by which listeners know it."""
+
+    def __init__(
+        self,
+        where: Where,
+        bar: Progress,
+        *,
+        tasks: int,
+        clients: int,
+        listeners: int,
+        over: str,
+        patience: float,
+        keep: bool,
+    ) -> None:
+        self.where, self.bar = where, bar
+        self.clients, self.over, self.patience, self.keep = clients, over, patience, keep
+        self.name = f"stress {secrets.token_hex(4)}"
+        self.sent: dict[int, float] = {}
+        self.numbers = iter(range(tasks))
+        self.outcome = Outcome(tasks, seen=[Counter() for _ in range(listeners)])
+        self.ids: list[int] = []
+        self.latest = 0.0  # when the last event came
+
+    async def run(self, user: str | None, password: str | None) -> Outcome:
+        """Raises `Refused` when it cannot be done at all, `OSError` when nobody is there."""
+        token = await self._sign_in(user, password)
+        background: list[asyncio.Task[None]] = []
+        try:
+            doing = self.bar.add_task("Listeners", total=len(self.outcome.seen))
+            room = asyncio.Semaphore(OPEN_AT_ONCE)
+            begun = [self._listener(token, seen, room, background) for seen in self.outcome.seen]
+            for ready in asyncio.as_completed(begun):
+                await ready
+                self.bar.advance(doing)
+            await self._make_all(token, background)
+            await self._wait_for_events()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+        if not self.keep:
+            await self._clean_up(token)
+        return self.outcome
+
+    async def _sign_in(self, user: str | None, password: str | None) -> str:
+        door = Http(self.where)
+        try:
+            if user is None:
+                user, password = self.name, secrets.token_urlsafe(24)
+                await door.post("/register", {"username": user, "password": password})
+            answer = await door.post("/login", {"username": user, "password": password})
+        finally:
+            door.close()
+        token: str = answer["access_token"]
+        return token
+
+    async def _listener(
+        self,
+        token: str,
+        seen: Counter[int],
+        room: asyncio.Semaphore,
+        background: list[asyncio.Task[None]],
+    ) -> None:
+        """Open a listener that counts into `seen` until the run ends; returns once it is ready."""
+        async with room:
+            ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            background.append(asyncio.create_task(self._listen(token, seen, ready)))
+            await ready
+
+    async def _listen(self, token: str, seen: Counter[int], ready: asyncio.Future[None]) -> None:
+        socket, reached = WebSocket(self.where, token), 0
+        try:
+            async for message in socket.messages():
+                kind = message["type"]
+                if kind == "ready" and not ready.done():
+                    ready.set_result(None)
+                elif kind == "task_created" and message["data"]["title"].startswith(self.name):
+                    self._count(message, seen)
+                    self.outcome.disordered += message["seq"] <= reached
+                    reached = message["seq"]
+            raise Refused("the server has closed a listener")
+        except (Refused, OSError) as error:
+            if not ready.done():
+                ready.set_exception(error)
+            else:
+                self.outcome.failures[str(error)] += 1
+        finally:
+            socket.close()
+
+    def _count(self, message: Any, seen: Counter[int]) -> None:
+        now = time.perf_counter()
+        number = int(message["data"]["title"].rpartition(" ")[2])
+        seen[number] += 1
+        self.latest = now
+        self.outcome.deliveries.append(now - self.sent[number])
+
+    async def _make_all(self, token: str, background: list[asyncio.Task[None]]) -> None:
+        doing = self.bar.add_task("Tasks", total=self.outcome.tasks)
+        makers: list[Any] = []
+        for _ in range(min(self.clients, self.outcome.tasks)):
+            if self.over == "rest":
+                makers.append(Http(self.where, token))
+            else:
+                makers.append(await self._socket(token, background))
+        self.started = time.perf_counter()
+        await asyncio.gather(*(self._make(maker, doing) for maker in makers))
+        self.outcome.took = time.perf_counter() - self.started
+        for maker in makers:
+            maker.close()
+
+    async def _socket(self, token: str, background: list[asyncio.Task[None]]) -> WebSocket:
+        socket = WebSocket(self.where, token)
+        ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        async def answers() -> None:
+            try:
+                async for message in socket.messages():
+                    if message["type"] == "ready":
+                        ready.set_result(None)
+                    else:
+                        socket.settle(message)
+            except (Refused, OSError) as error:
+                if not ready.done():
+                    ready.set_exception(error)
+            socket.close()  # whoever waits for an answer waits no more
+
+        background.append(asyncio.create_task(answers()))
+        await ready
+        return socket
+
+    async def _make(self, maker: Any, doing: Any) -> None:
+        """One client: takes the next number as soon as it has an answer."""
+        for number in self.numbers:
+            began = self.sent[number] = time.perf_counter()
+            try:
+                self.ids.append(await maker.create(f"{self.name} {number}"))
+            except Refused as error:
+                self.outcome.failures[str(error)] += 1
+            except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+                self.outcome.failures["the connection was closed"] += 1
+                return
+            else:
+                self.outcome.answers.append(time.perf_counter() - began)
+            self.bar.advance(doing)
+
+    async def _wait_for_events(self) -> None:
+        """Until every listener has had everything, or nothing has come for `patience` seconds.
+
+        A moment longer, for what might come twice.
+        """
+        expected = len(self.outcome.answers) * len(self.outcome.seen)
+        self.latest = max(self.latest, time.perf_counter())
+        while len(self.outcome.deliveries) < expected:
+            if time.perf_counter() - self.latest > self.patience:
+                return
+            await asyncio.sleep(0.02)
+        self.outcome.delivered = self.latest - self.started
+        await asyncio.sleep(0.2)
+
+    async def _clean_up(self, token: str) -> None:
+        """Delete what was made."""
+        door = Http(self.where, token)
+        with contextlib.suppress(Refused, OSError):
+            for at in range(0, len(self.ids), BULK):
+                operations = [{"op": "delete", "id": one} for one in self.ids[at : at + BULK]]
+                await door.post("/tasks/bulk", {"operations": operations})
+        door.close()

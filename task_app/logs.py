@@ -1,0 +1,84 @@
+"""Log lines, and the id of the request that each belongs to.
+
+A request's id is in its answer (`X-Request-ID`, and an error's body), in every line that is
+logged on its behalf and, at DEBUG, in the line that says whom its events reached.  Other
+processes log the same events by their `seq`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import re
+import secrets
+import sys
+import time
+from contextvars import ContextVar
+from typing import Any
+
+from task_app import jsonio
+
+LINE = "{levelname} {asctime} {module} {message}"
+# What a client may call its request: nothing that could begin another line or header.
+_SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,64}")
+# A number is enough within a process, and takes a tenth of a microsecond; a UUID takes two.
+_PROCESS = secrets.token_hex(4)
+_numbers = itertools.count(1)
+_current: ContextVar[str] = ContextVar("request_id", default="")
+
+
+def begin_request(given: str | None = None) -> None:
+    """A request begins in this greenlet or thread: it has the id its client gave it, if that can
+    be one, or a new one."""
+    if given is None or not _SANE.fullmatch(given):
+        given = f"{_PROCESS}-{next(_numbers):x}"
+    _current.set(given)
+
+
+def request_id() -> str:
+    """That of the request under way; empty where there is none."""
+    return _current.get()
+
+
+class _Lines(logging.Formatter):
+    """For people: the id of the request at the end of the line, if there is one."""
+
+    def __init__(self) -> None:
+        super().__init__(LINE, style="{")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        line = super().formatMessage(record)
+        found = _id_of(record)
+        return f"{line} [{found}]" if found else line
+
+
+class _Json(logging.Formatter):
+    """For programs: one object on each line; times are UTC."""
+
+    converter = staticmethod(time.gmtime)  # type: ignore[assignment]
+
+    def format(self, record: logging.LogRecord) -> str:
+        told: dict[str, Any] = {
+            "level": record.levelname,
+            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03}Z",
+            "module": record.module,
+            "message": record.getMessage(),
+        }
+        found = _id_of(record)
+        if found:
+            told["request_id"] = found
+        if record.exc_info:
+            told["exception"] = self.formatException(record.exc_info)
+        return jsonio.dumps(told)
+
+
+def _id_of(record: logging.LogRecord) -> str:
+    found: str = getattr(record, "request_id", "") or _current.get()
+    return found
+
+
+def configure(level: str, form: str) -> None:
+    """Log to stderr from `level` on, as `text` or `json`."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Lines())
+    logging.basicConfig(level=level.upper(), handlers=[handler])

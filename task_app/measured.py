@@ -1,0 +1,22 @@
+"""What the server was measured with and leans on.
+
+Its own server, engine and statements reach into parts of these that are promised to nobody: a
+newer one must be looked at before it is taken.  `flask --app app doctor` and
+`tests/test_canaries.py` hold what is installed against this.
+"""
+
+from __future__ import annotations
+
+VERSIONS = {
+    "flask": "3.1.3",
+    "flask-restful": "0.3.10",
+    "flask-jwt-extended": "4.7.4",
+    "flask-sqlalchemy": "3.1.1",
+    "sqlalchemy": "2.1.9",
+    "flask-socketio": "5.7.0",
+    "python-socketio": "5.18.1",
+    "python-engineio": "4.15.1",
+    "marshmallow": "4.4.0",
+    "eventlet": "0.41.3",
+    "pyjwt": "2.15.1",
+}

@@ -1,0 +1,73 @@
+"""The walk-throughs of CONTRIBUTING.md, followed on a copy of the tree."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ROOT
+
+GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
+BLOCKS = dict(re.findall(r"^### (A new \w+)\n.*?```diff\n(.*?)```", GUIDE, re.S | re.M))
+COPIED = ("app.py", "config.py", "pyproject.toml", "README.md", "task_app", "tests", "deploy")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy in which all of them were followed, in order."""
+    copy = tmp_path_factory.mktemp("tree")
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, copy)
+    for name, patch in BLOCKS.items():
+        done = subprocess.run(
+            ["git", "apply", "--whitespace=error", "-"],
+            cwd=copy,
+            input=patch,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, f"{name} no longer applies:\n{done.stderr}"
+    return copy
+
+
+def test_there_are_four() -> None:
+    assert [*BLOCKS] == ["A new field", "A new event", "A new command", "A new transport"]
+
+
+def test_a_field_touches_less_than_ten_files() -> None:
+    assert len(re.findall(r"^\+\+\+ b/", BLOCKS["A new field"], re.M)) < 10
+
+
+def files(pattern: str) -> list[str]:
+    """Those of the walk-throughs whose names match."""
+    found = re.findall(rf"^\+\+\+ b/({pattern})$", "".join(BLOCKS.values()), re.M)
+    return sorted(set(found))
+
+
+def run(tree: Path, *command: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", *command], cwd=tree, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_their_tests_pass(tree: Path) -> None:
+    """On a server of the copy, whose database the new migration has made."""
+    new = files(r"tests/.*")
+    assert len(new) == 3
+    run(tree, "pytest", "-q", "-p", "no:cacheprovider", *new)
+
+
+def test_they_keep_the_style(tree: Path) -> None:
+    changed = files(r".*\.py")
+    run(tree, "ruff", "check", *changed)
+    run(tree, "ruff", "format", "--check", *changed)

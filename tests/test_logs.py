@@ -1,0 +1,185 @@
+"""What is logged: each line with its request, and never a secret."""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from task_app import logs
+from tests.support.accounts import PASSWORD, Person, sign_in, unique
+from tests.support.clients import Rest, Socket, error_of
+from tests.support.server import Server
+from tests.support.websockets_client import FIBER, Client
+
+MINE = "deploy-7:check_1"
+
+
+@pytest.mark.parametrize("given", [MINE, "a", "x" * 64, "0af7651916cd43dd8448eb211c80319c"])
+def test_a_clients_own_id(nobody: Rest, given: str) -> None:
+    answer = nobody.get("/tasks", headers={"X-Request-ID": given})
+    assert (answer.status_code, answer.headers["X-Request-ID"]) == (401, given)
+    assert answer.json()["request_id"] == given
+    assert nobody.get("/health", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 65, "a b", "a\tb", 'a"b', "a,b", "é", "<a>"])
+def test_what_is_no_id(nobody: Rest, given: str) -> None:
+    headers = {"X-Request-ID": given.encode()}
+    made = nobody.get("/tasks", headers=headers).headers["X-Request-ID"]
+    assert made != given and re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]+", made)
+    assert nobody.get("/tasks").headers["X-Request-ID"] != made
+
+
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics", "/nowhere"])
+def test_every_answer_has_one(nobody: Rest, path: str) -> None:
+    assert nobody.get(path).headers["X-Request-ID"]
+
+
+def record(level: int = logging.WARNING, **values: Any) -> logging.LogRecord:
+    found = logging.LogRecord("task_app.x", level, "/a/b/relay.py", 1, "%s met %s", (1, 2), None)
+    vars(found).update(values)
+    return found
+
+
+def formatted(form: str, one: logging.LogRecord, request: str | None = None) -> str:
+    formatter = {"text": logs._Lines, "json": logs._Json}[form]()
+
+    def work() -> str:
+        if request is not None:
+            logs.begin_request(request)
+        return formatter.format(one)
+
+    return contextvars.copy_context().run(work)
+
+
+def test_lines_for_people() -> None:
+    line = r"WARNING \d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} relay 1 met 2"
+    assert re.fullmatch(line, formatted("text", record()))
+    assert re.fullmatch(rf"{line} \[mine\]", formatted("text", record(), "mine"))
+    other = record(request_id="other")
+    assert re.fullmatch(rf"{line} \[other\]", formatted("text", other, "mine"))
+
+
+def test_lines_for_programs() -> None:
+    told = json.loads(formatted("json", record(created=0.25, msecs=250.0), "mine"))
+    assert told == {
+        "level": "WARNING",
+        "time": "1970-01-01T00:00:00.250Z",
+        "module": "relay",
+        "message": "1 met 2",
+        "request_id": "mine",
+    }
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        line = formatted("json", record(exc_info=sys.exc_info()))
+    assert "\n" not in line and "ValueError: two\nlines" in json.loads(line)["exception"]
+    assert "request_id" not in json.loads(line)
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What a server logs at DEBUG, as JSON, while each family does its things; and all that is
+    nobody's business."""
+    server = Server(tmp_path_factory.mktemp("logs"), LOG_LEVEL="debug", LOG_FORMAT="json").start()
+    try:
+        secret = use(server)
+        assert server.stop() == 0
+    finally:
+        server.kill()
+    lines = [line for line in server.output if line.startswith("{")]
+    return server, [json.loads(line) for line in lines], secret
+
+
+def use(server: Server) -> list[str]:
+    name = unique("Alice")
+    address = f"{name.lower()}@example.com"
+    rest = Rest(server.url)
+    rest.post("/register", {"username": name, "email": address, "password": PASSWORD})
+    assert rest.post("/login", {"username": address, "password": "not this one"}).status_code == 401
+    alice = sign_in(server.url, name, PASSWORD)
+    socket = Socket().connect(server.url, alice.token)
+    ticket = alice.rest.post("/ws/ticket").json()["ticket"]
+    raw = Client(server, f"{FIBER}?ticket={ticket}")
+    try:
+        assert raw.read()["type"] == "ready"
+        change(alice, socket)
+        raw.send({"type": "create_task", "data": {"title": "By a raw one"}})
+        while raw.read()["type"] != "ack":
+            pass
+        socket.call("create_task", {"title": "By a socket", "token": alice.token})
+        socket.call("create_task", {"title": ""})
+        socket.call("authenticate", {"token": "no token at all"})
+        new = alice.rest.post("/auth/refresh", {"refresh_token": alice.refresh_token}).json()
+        passwords = {"old_password": PASSWORD, "new_password": f"{PASSWORD} again"}
+        assert alice.rest.put("/users/password", passwords).status_code == 200
+    finally:
+        socket.close()
+        raw.ws.close()
+    kept = [(server.instance / name).read_text() for name in ("secret_key", "jwt_secret_key")]
+    passwords = [PASSWORD, "not this one", server.admin_password]
+    return [
+        *kept,
+        *passwords,
+        alice.token,
+        alice.refresh_token,
+        new["access_token"],
+        ticket,
+        address,
+    ]
+
+
+def change(alice: Person, socket: Socket) -> None:
+    answer = alice.rest.post("/tasks", {"title": "Seen"}, headers={"X-Request-ID": MINE})
+    assert answer.headers["X-Request-ID"] == MINE
+    socket.wait_for("task_created")
+    absent = alice.rest.get("/tasks/999999", headers={"X-Request-ID": f"{MINE}.2"})
+    assert error_of(absent)["code"] == "task_not_found"
+
+
+def test_a_change_is_followed_to_the_sockets(logged: Any) -> None:
+    """By the id of the request that made it, down to how many were told."""
+    _, lines, _ = logged
+    mine = [line["message"] for line in lines if line.get("request_id") == MINE]
+    assert [re.sub(r"\d+", "N", line) for line in mine] == [
+        "event N (task_created) reached N connections",
+        "POST /tasks: N in N.N ms",
+    ]
+    assert mine[0].endswith("reached 2 connections")
+    others = [line for line in lines if line["message"].startswith("event ")]
+    assert len({line["request_id"] for line in others}) == len(others) == 3
+
+
+def test_a_sockets_change_too(logged: Any) -> None:
+    _, lines, _ = logged
+    made = [
+        line["request_id"] for line in lines if line["message"] == "task.create by a socket: 201"
+    ]
+    told = {line.get("request_id") for line in lines if "(task_created)" in line["message"]}
+    assert len(made) == 2 and set(made) < told
+
+
+def test_no_secret_is_logged(logged: Any) -> None:
+    server, lines, secret = logged
+    assert any("POST /login: 401" in line["message"] for line in lines)  # it was at DEBUG
+    shown = "".join(line for line in server.output if "First start" not in line)
+    for one in secret:
+        assert len(one.strip()) > 8 and one.strip() not in shown
+    assert "eyJ" not in shown  # how every token begins
+
+
+def test_every_line_is_json(logged: Any) -> None:
+    server, _, _ = logged
+    said = ("\n", "  First start", "  (kept in", "Serving on", "{")
+    assert [line for line in server.output if not line.startswith(said)] == []
+
+
+def test_the_id_is_fresh_where_nothing_gave_one(tmp_path: Path) -> None:
+    assert contextvars.Context().run(logs.request_id) == ""

@@ -187,6 +187,20 @@ def test_two_admins_cannot_both_go(
         assert boss.rest.put(f"/users/{admin.id}", {"role": "admin"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    "data",
+    [{"a": "x\x00y"}, {"\x00": [1]}, "\x00", {"n": 2**53, "f": 1e300, "g": 0.1}, [[[[]]]], None],
+)
+def test_a_broadcast_holds_anything(
+    server: Server, admin: Person, alice: Person, listen: Listen, data: Any
+) -> None:
+    """PostgreSQL keeps JSON with a NUL, but looks into none."""
+    hers = listen(alice, server.url)
+    sent = admin.rest.post("/broadcast", {"type": "anything", "data": data})
+    assert sent.status_code == 200
+    assert hers.wait_for("broadcast")["data"] == data
+
+
 def test_text_is_by_code_point(
     postgresql: Databases, start: Callable[..., Server], server: Server
 ) -> None:

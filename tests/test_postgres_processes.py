@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ import pytest
 
 from config import Config
 from task_app import create_app, database, events
-from task_app.access import SYSTEM
+from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.errors import AppError
 from tests.support import accounts, databases
@@ -28,6 +29,7 @@ from tests.support.server import Server
 from tests.support.workers import Worker
 
 DUE, OLD, AT_ONCE = 30, 25, 4
+STATEMENT = r"LOG:  (?:statement|execute [^:]*): (.*\n(?:\t.*\n)*)"
 LONG_AGO = "2001-01-01T00:00:00.000000Z"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
 
@@ -168,6 +170,36 @@ def test_sight_changes_with_its_event(server: Server, alice: Person, run: Any) -
             told = run("SELECT max(seq) FROM events WHERE type = 'user_changed'")
             assert told == [(sight,)]
     assert set(load.statuses) == {201}
+
+
+def test_nothing_is_asked_between_the_numbers_and_the_commit(
+    postgresql: Databases, tmp_path: Path
+) -> None:
+    """Every writer of every process waits meanwhile."""
+    app = create_app(
+        Config(
+            {"INSTANCE_PATH": str(tmp_path), "DATABASE_URL": postgresql.of(tmp_path)},
+            async_mode="threading",
+        )
+    )
+    name = postgresql.names[tmp_path]
+    postgresql.query(f"ALTER DATABASE {name} SET log_statement = 'all'")
+    account = {"username": "Boss", "password": accounts.PASSWORD, "role": "admin"}
+    with app.app_context():
+        boss = execute(SYSTEM, "user.create", account).body["user"]
+        actor = Actor(boss["id"], "Boss", "admin")
+        two = [{"op": "create", "data": {"title": title}} for title in ("Zoë", 'a "\\ b')]
+        execute(actor, "task.bulk", {"operations": two})
+        execute(actor, "task.create", {"title": "Zoë", "assigned_to": actor.id})
+    with postgresql.connect(name) as connection:
+        connection.execute("SELECT 'the last of it'")
+    until(lambda: "the last of it" in postgresql.server.log)
+    asked = re.findall(STATEMENT, postgresql.server.log)
+    numbers = [at for at, sql in enumerate(asked) if "UPDATE log_head SET seq" in sql]
+    assert len(numbers) == 2
+    assert [asked[at + 1].strip() for at in numbers] == ["COMMIT"] * 2
+    log = read_log(tmp_path, postgresql.of(tmp_path))
+    assert [entry.seq for entry in log] == [1, 2, 3]
 
 
 # --- a database that is not what it was

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
@@ -23,7 +22,7 @@ from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
 from task_app.realtime import frames, replay, wire
 from task_app.realtime.clock import clock
-from task_app.realtime.door import PATHS, actor_at_door, check_origin, query_of
+from task_app.realtime.door import PATHS, actor_at_door, check_origin, query_of, refuse
 from task_app.realtime.engine import engine
 from task_app.realtime.feeds import ENDINGS, Subscriber, feeds
 from task_app.realtime.frames import POLICY
@@ -42,6 +41,7 @@ log = logging.getLogger(__name__)
 
 AUTH_SECONDS = 10
 WITHOUT_AUTH = "The first message must be auth with a token"
+NO_UPGRADE = AppError("upgrade_required", 426, "This address speaks WebSocket: send an upgrade")
 PING_FRAME = frames.control_frame(frames.PING)
 SILENCE = 0.5  # of the patience with a silent client: then it is pinged
 
@@ -202,10 +202,9 @@ class Gateway:
             try:
                 connection = self._open(environ, dialect)
             except HandshakeError as error:
-                return _refuse(start_response, error.status, error.headers, "upgrade_required")
+                return refuse(start_response, NO_UPGRADE, error.status, error.headers)
             except AppError as error:
-                status = f"{error.status} {HTTPStatus(error.status).phrase}"
-                return _refuse(start_response, status, [], error)
+                return refuse(start_response, error)
         connection.outbox.serve(connection)
         return wire.finish(environ)
 
@@ -272,20 +271,6 @@ def _parse(text: str | bytes | None) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise AppError("invalid_payload", 400, "Messages are JSON objects")
     return message
-
-
-def _refuse(
-    start_response: Any,
-    status: str,
-    headers: list[tuple[str, str]],
-    why: AppError | str,
-) -> Iterable[bytes]:
-    if isinstance(why, str):
-        why = AppError(why, 426, "This address speaks WebSocket: send an upgrade")
-    body = jsonio.dumps_bytes(why.to_dict())
-    length = ("Content-Length", str(len(body)))
-    start_response(status, [("Content-Type", "application/json"), length, *headers])
-    return [body]
 
 
 def register(app: Flask) -> None:

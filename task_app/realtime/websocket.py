@@ -43,7 +43,8 @@ AUTH_SECONDS = 10
 WITHOUT_AUTH = "The first message must be auth with a token"
 NO_UPGRADE = AppError("upgrade_required", 426, "This address speaks WebSocket: send an upgrade")
 PING_FRAME = frames.control_frame(frames.PING)
-SILENCE = 0.5  # of the patience with a silent client: then it is pinged
+SILENCE = 0.5  # of the patience with a silent client: then it is pinged, but not less often than
+PING_SECONDS = 25  # a gateway between us takes a connection for dead on which nothing goes
 
 
 class JsonWire:
@@ -118,7 +119,7 @@ class RawConnection(Subscriber):
 
     def begin(self) -> None:
         feeds.connect(self)
-        clock.after(self.app.config["WS_TIMEOUT_SECONDS"] * SILENCE, self._look_for_life)
+        clock.after(self._ping_interval(), self._look_for_life)
         if self.invited is None:
             clock.after(AUTH_SECONDS, self._lose_patience)
             return
@@ -175,14 +176,18 @@ class RawConnection(Subscriber):
         if self.ended or self.outbox.closed:
             return
         patience = self.app.config["WS_TIMEOUT_SECONDS"]
-        silent = time.monotonic() - self.outbox.heard_at
+        silent = time.monotonic() - max(self.outbox.heard_at, self.outbox.read_at)
+        interval = self._ping_interval()
         if silent >= patience:
             self.end("timeout")
-        elif silent < patience * SILENCE:
-            clock.after(patience * SILENCE - silent, self._look_for_life)
+        elif silent < interval:
+            clock.after(interval - silent, self._look_for_life)
         else:
             self.outbox.put(PING_FRAME)
-            clock.after(patience - silent, self._look_for_life)
+            clock.after(min(interval, patience - silent), self._look_for_life)
+
+    def _ping_interval(self) -> float:
+        return min(self.app.config["WS_TIMEOUT_SECONDS"] * SILENCE, PING_SECONDS)
 
 
 class Gateway:

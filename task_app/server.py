@@ -151,7 +151,13 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
         feeds.together = engine.together
     signals = _signal_pipe()
     jobs.start(app)
-    http = Server(listener, app, max_body=app.config["MAX_CONTENT_LENGTH"], most=CONNECTIONS)
+    http = Server(
+        listener,
+        app,
+        max_body=app.config["MAX_CONTENT_LENGTH"],
+        most=CONNECTIONS,
+        others=engine.open,
+    )
     http.start()
     _announce(app, listener.getsockname()[1])
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.

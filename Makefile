@@ -60,7 +60,7 @@ test-engine-off: install-dev  ## Run the whole suite with a greenlet for each We
 	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 soak: install-dev  ## Run the long forms of tests that have one
-	@SOAK=1 $(BIN)/python -m pytest tests/test_schemathesis.py $(ARGS)
+	@SOAK=1 $(BIN)/python -m pytest tests/test_schemathesis.py tests/test_slow_readers.py $(ARGS)
 
 test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
 	@DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) $(ARGS)

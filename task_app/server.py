@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 BACKLOG = 4096
+UNSENT = 1 << 17  # bytes that the kernel keeps for a connection, beside those on their way
 CONNECTIONS = 20_000
 FAREWELL_SECONDS = 0.3
 GRACE_SECONDS = 8  # for requests under way; the whole stop stays under ten
@@ -76,6 +77,10 @@ def _listen(host: str, port: int) -> socket.socket:
     # For every connection taken on it.  Otherwise the second of two small writes, an ack after an
     # event, waits 40 ms for the client's word that it has the first.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    # As it comes, the kernel takes four megabytes for who does not read: four times what may wait
+    # for a client in here, out of sight, and on a slow line a ping stands behind all of it.
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
     return listener
 
 
@@ -144,7 +149,13 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
         feeds.together = engine.together
     signals = _signal_pipe()
     jobs.start(app)
-    http = Server(listener, app, max_body=app.config["MAX_CONTENT_LENGTH"], most=CONNECTIONS)
+    http = Server(
+        listener,
+        app,
+        max_body=app.config["MAX_CONTENT_LENGTH"],
+        most=CONNECTIONS,
+        others=engine.open,
+    )
     http.start()
     _announce(app, listener.getsockname()[1])
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.

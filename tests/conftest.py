@@ -15,6 +15,7 @@ from tests.support import accounts
 from tests.support import server as support
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
+from tests.support.impatient import SILENCE, Impatient
 from tests.support.postgres import Databases
 from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, AppPy, Server
 
@@ -74,6 +75,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
         code = running.stop()
         assert code == 0, running.log
+        assert "Traceback" not in running.log, running.log
+    finally:
+        running.kill()
+
+
+@pytest.fixture(scope="session")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another that tests share, with little patience for its sockets' clients."""
+    running = Impatient(tmp_path_factory.mktemp("impatient"), WS_TIMEOUT_SECONDS=str(SILENCE))
+    try:
+        yield running.start()
+        assert running.stop() == 0, running.log
         assert "Traceback" not in running.log, running.log
     finally:
         running.kill()

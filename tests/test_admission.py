@@ -145,3 +145,17 @@ def test_nobody_joins_between_a_number_and_its_delivery(
     # One that resumes is given it; one that does not learns from `ready` that it came too late.
     assert (f'"task":{task["id"]},' in told(stream)) == resuming
     assert stream.after == relay.last_seq
+
+
+def test_nothing_twice_that_the_log_had_before_the_relay(alice: str, stream: Stream) -> None:
+    """Who resumes reads the log, and may find there what this process has still to deliver: here
+    as when another one has committed it."""
+    actor = authenticate(token_of(alice))
+    where = Position(relay.last_seq)
+    task = execute(actor, "task.create", {"title": "From elsewhere"}).body
+    relay.last_seq -= 1
+    replay.start(stream, actor, where)
+    assert stream.after == relay.last_seq + 1
+    relay.catch_up()
+    assert stream.after == relay.last_seq
+    assert told(stream).count(f'"task":{task["id"]},') == 1

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import requests
 
 from tests.conftest import engine_only
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.frames import CLOSE, TEXT, Bytes, close, frame, signed_in
+from tests.support.process import memory
 from tests.support.server import Server
 
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 IDLE = 300
+FEW_CONNECTIONS = 4
 BYTES_EACH = 16_100  # Node's, at 5 000 clients (FINDINGS)
 RECEIVE_BUFFER = 4096
 
@@ -42,12 +46,6 @@ def connected(server: Server, person: Person) -> Bytes:
     return ws
 
 
-def resident(server: Server) -> int:
-    assert server.process
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-
-
 @engine_only
 def test_memory_of_idle_connections(start: Callable[..., Server]) -> None:
     """Those of Socket.IO and raw ones; what they have in common is paid before."""
@@ -55,9 +53,9 @@ def test_memory_of_idle_connections(start: Callable[..., Server]) -> None:
     alice = accounts.register(server.url, "Alice")
     for opened in (connected, signed_in_raw):
         warm = [opened(server, alice) for _ in range(20)]
-        before = resident(server)
+        before = memory(server)
         idle = [opened(server, alice) for _ in range(IDLE)]
-        grown = (resident(server) - before) / IDLE
+        grown = (memory(server) - before) / IDLE
         print(f"{opened.__name__}: {grown / 1024:.1f} KB each")
         assert grown < BYTES_EACH
         for ws in (*warm, *idle):
@@ -202,3 +200,34 @@ def test_upgrades_that_fail(server: Server, alice: Person) -> None:
     bad.end()
     assert requests.post(address, data='421["list_tasks", {}]', timeout=5).text == "OK"
     assert "431[" in requests.get(address, timeout=5).text
+
+
+class Few(Server):
+    """One that may have few connections."""
+
+    program = (
+        "-c",
+        "import sys; from app import main, server;"
+        f"server.CONNECTIONS = {FEW_CONNECTIONS}; sys.exit(main())",
+    )
+
+
+@engine_only
+def test_websockets_are_connections(tmp_path: Path) -> None:
+    """They count like those of the HTTP server, which has let go of them."""
+    server = Few(tmp_path)
+    try:
+        server.start()
+        held = [Bytes(server) for _ in range(FEW_CONNECTIONS)]
+        with socket.create_connection(("127.0.0.1", server.port), timeout=0.5) as one_more:
+            one_more.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            with pytest.raises(TimeoutError):
+                one_more.recv(100)
+            held.pop().end()
+            one_more.settimeout(5)
+            assert one_more.recv(100).startswith(b"HTTP/1.1 200 ")
+        for ws in held:
+            ws.end()
+        assert server.stop() == 0
+    finally:
+        server.kill()

@@ -26,7 +26,7 @@ from task_app.realtime.frames import (
 )
 
 LIMIT = 200_000
-STALL = 0.24  # seconds: what a loop over the bytes took for a megabyte
+STALL = 0.05  # seconds; a loop over the bytes takes 0.1 to 0.24 for a megabyte
 
 texts = st.tuples(st.just(TEXT), st.text(max_size=300), st.integers(1, 5))
 blobs = st.tuples(st.just(BINARY), st.binary(max_size=300), st.integers(1, 5))
@@ -95,9 +95,12 @@ def test_a_peer_reads_what_is_written(size: int) -> None:
 
 def test_a_megabyte_is_unmasked_without_a_stall() -> None:
     payload = bytes(range(256)) * 4096
-    began = time.process_time()
-    masked = unmask(b"\x37\xfa\x21\x3d", payload)
-    assert time.process_time() - began < STALL
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        masked = unmask(b"\x37\xfa\x21\x3d", payload)
+        took.append(time.process_time() - began)
+    assert min(took) < STALL
     assert masked[1000:1004] == bytes(a ^ b for a, b in zip(payload[1000:], b"\x37\xfa\x21\x3d"))  # noqa: B905
     assert unmask(b"\x37\xfa\x21\x3d", masked) == payload
 

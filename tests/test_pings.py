@@ -1,47 +1,24 @@
-"""Engine.IO's clients are pinged, and closed when they do not answer; its 25 and 20 seconds made
-short, through its public attributes."""
+"""Clients are pinged often enough for whatever stands between, and closed when they do not
+answer; by a server whose seconds are short."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Iterator
 
-import pytest
 import requests
 
-from tests.support.frames import TEXT, Bytes, frame
-from tests.support.server import Server
+from task_app.realtime import websocket
+from tests.support.accounts import register
+from tests.support.frames import PING as PING_FRAME
+from tests.support.frames import TEXT, Bytes, frame, signed_in
+from tests.support.impatient import INTERVAL, TIMEOUT
+from tests.support.server import ROOT, Server
 
-INTERVAL, TIMEOUT = 0.4, 0.5
+GOING_AWAY = 1001
 LATE = 0.6  # a tick or two of the timer, and the machine's other work
 SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
-IMPATIENT = f"""
-import sys
-from app import main, server
-serve = server.serve
-def serve_impatiently(app):
-    from task_app.extensions import socketio
-    socketio.server.eio.ping_interval, socketio.server.eio.ping_timeout = {INTERVAL}, {TIMEOUT}
-    serve(app)
-server.serve = serve_impatiently
-sys.exit(main())
-"""
-
-
-class Impatient(Server):
-    program = ("-c", IMPATIENT)
-
-
-@pytest.fixture(scope="module")
-def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Impatient(tmp_path_factory.mktemp("instance"))
-    try:
-        yield server.start()
-        assert server.stop() == 0
-        assert "Traceback" not in server.log, server.log
-    finally:
-        server.kill()
 
 
 def check_took(began: float, seconds: float) -> None:
@@ -88,3 +65,20 @@ def test_engine_io_by_polling(impatient: Server) -> None:
     assert requests.get(address, timeout=5).text == "1"
     check_took(began, TIMEOUT)
     assert requests.get(address, timeout=5).status_code == 400
+
+
+def test_raw_websockets(impatient: Server) -> None:
+    """Not as rarely as a long patience would have it: for whoever is silent, again and again."""
+    ws = signed_in(impatient, register(impatient.url, "Alice").token)
+    *asked, ending = ws.until_closed()
+    assert [one.opcode for one in asked] == [PING_FRAME] * len(asked)
+    assert len(asked) >= 2
+    assert ending.code == GOING_AWAY
+    ws.end()
+
+
+def test_pings_keep_the_gateways_connections() -> None:
+    """Two of them come before it takes a connection for dead."""
+    found = (ROOT / "deploy" / "nginx.conf").read_text().partition("/ws/tasks/?$ {")[2]
+    timeout = re.search(r"proxy_read_timeout (\d+)s", found)
+    assert timeout and int(timeout[1]) > 2 * websocket.PING_SECONDS

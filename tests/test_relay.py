@@ -7,7 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tests.support import accounts
+from task_app.access import Actor
+from task_app.commands import execute
+from task_app.models.user import ADMIN
+from task_app.realtime.relay import relay
+from tests.support import accounts, databases, statements
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
 from tests.support.server import Server
@@ -105,3 +109,16 @@ def test_joining_amid_writes(server: Server, alice: Person, listen: Callable) ->
     assert {data["task"] for _, data in longest} <= everything
     for first, events in logs:
         assert events == [event for event in longest if event[1]["seq"] > first]
+
+
+def test_trouble_after_a_commit_is_none_of_the_writers(tmp_path: Path) -> None:
+    """The change is made; an answer of 500 would say that it may not be.  Here the relay has to
+    read the log, and cannot: a row of it is damaged."""
+    admin = Actor(1, "admin", ADMIN, "a session")
+    with statements.prepared(tmp_path).app_context():
+        execute(admin, "task.create", {"title": "From elsewhere"})
+        databases.run(tmp_path, "UPDATE events SET data = 'no JSON'")
+        relay.last_seq -= 1  # as it stands when another process has made the change
+        done = execute(admin, "task.create", {"title": "Mine"})
+        assert (done.status, done.body["title"]) == (201, "Mine")
+        assert relay.last_seq < done.events[0].seq

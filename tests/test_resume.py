@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
 from tests.support.accounts import Person
-from tests.support.readers import TRANSPORTS, Reader, connect
+from tests.support.readers import TRANSPORTS, Reader, connect, dial
 from tests.support.recorder import Recorder, Session, check_delivery, check_fold, read_log
 from tests.support.server import Server
 from tests.support.snapshots import Background, snapshot
@@ -96,6 +97,62 @@ def test_a_thousand_missed(server: Server, people: tuple[Person, ...], transport
     assert reader.events[-3].seq <= ready["seq"] < created[-1].seq
     session = Session(bob.id, "member", start["seq"], reader.events)
     check_delivery(read_log(server.instance), session, created[-1].seq)
+    reader.close()
+
+
+CHANGES, AT_ONCE = 1000, 100  # in all, and in one commit
+CUTS = 6
+CHANGED: tuple[dict[str, Any], ...] = (
+    {"status": "in_progress"},
+    {"due_date": "2030-01-01", "priority": "high"},
+    {"done": True},
+    {"assigned_to": None},
+)
+
+
+def change(task: int, number: int) -> dict[str, Any]:
+    """One of five: it moves, is put off, is done, leaves the assignee's sight, is gone."""
+    if number % 5 == 4:
+        return {"op": "delete", "id": task}
+    return {"op": "update", "id": task, "data": CHANGED[number % 5]}
+
+
+def a_thousand_changes(alice: Person, bob: Person) -> None:
+    for _ in range(0, CHANGES, AT_ONCE):
+        made = bulk(alice, AT_ONCE // 2, assigned_to=bob.id)
+        changes = [change(task, number) for number, task in enumerate(made)]
+        answer = alice.rest.post("/tasks/bulk", {"operations": changes})
+        assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_cut_off_at_any_moment(server: Server, people: tuple[Person, ...], transport: str) -> None:
+    """A thousand changes are made, beside as many that are none of its business; it is cut off
+    wherever chance has it, in the live feed or in the middle of a replay, and once for so long
+    that it misses the rest.  Then it holds what a fresh list shows, and has seen each change that
+    it may see once and no other."""
+    alice, bob, charlie = people
+    chance = random.Random(f"{transport} {bob.username}")
+    before, seq, epoch = snapshot(transport, server.url, bob)
+    session, url = Session(bob.id, "member", seq), server.url
+    writers = [Background(a_thousand_changes, *pair) for pair in ((alice, bob), (charlie, charlie))]
+    for cut in range(CUTS):
+        reader = dial(transport, url, bob, since=session.position, epoch=epoch)
+        enough = chance.randint(1, CHANGES // CUTS)
+        reader.wait(lambda enough=enough, now=reader: len(now.events) >= enough)
+        reader.close()
+        session.seen += reader.events
+        if cut == CUTS - 2:
+            for writer in writers:
+                writer.finish()
+    reader = connect(transport, url, bob, since=session.position, epoch=epoch)
+    last = alice.rest.new_task("The last", assigned_to=bob.id)
+    reader.until(last["id"])
+    session.seen += reader.events
+    log = read_log(server.instance)
+    assert len([one for one in log if one.seq > seq and one.type.startswith("task_")]) > 2 * CHANGES
+    check_delivery(log, session, session.position)
+    check_fold(before, session.seen, snapshot(transport, url, bob)[0])
     reader.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -14,6 +15,7 @@ import pytest
 from tests.conftest import eventlet_only
 from tests.support.accounts import Person
 from tests.support.http import request
+from tests.support.process import memory
 from tests.support.server import Server
 
 REAPED = 30  # seconds (FAULTS.md)
@@ -108,13 +110,6 @@ def test_a_client_that_ends_its_side(server: Server, alice: Person, half: bool) 
     assert [task["title"] for task in alice.rest.get("/tasks").json()] == ["Asked before"]
 
 
-def memory(server: Server) -> int:
-    """Resident bytes of the server."""
-    assert server.process
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-
-
 @eventlet_only
 @pytest.mark.parametrize("head", [(), ("Connection: Upgrade", "Upgrade: other")])
 def test_requests_without_end(server: Server, alice: Person, head: tuple[str, ...]) -> None:
@@ -171,3 +166,24 @@ def test_two_slashes_lead_to_no_other_host(server: Server) -> None:
     with connect(server) as client:
         client.sendall(b"GET //tasks HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 40")
+
+
+@eventlet_only
+def test_a_client_that_always_has_its_next_request(server: Server) -> None:
+    """The others' turn comes between two of its requests, not after the last."""
+    one, many = request("GET", "/tasks"), 300
+    with connect(server) as greedy, connect(server) as other:
+        greedy.sendall(one * many)
+        other.sendall(one)
+        assert other.recv(100).startswith(b"HTTP/1.1 401 ")
+        greedy.setblocking(False)
+        came = b""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                came += greedy.recv(1 << 20)
+        answered = came.count(b"HTTP/1.1 401 ")
+        assert answered < many
+        greedy.settimeout(REAPED)
+        while answered < many:
+            came += greedy.recv(1 << 20)
+            answered = came.count(b"HTTP/1.1 401 ")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from tests.support.accounts import register
 from tests.support.clients import Socket
-from tests.support.raw import answer, raw
+from tests.support.raw import raw
 from tests.support.server import Server
 
 
@@ -23,6 +24,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         server.kill()
 
 
+ODD_NUMBER = '420000000000000000000000000000001["list_tasks"]'
 MALFORMED = [
     "42",
     "4",
@@ -35,6 +37,7 @@ MALFORMED = [
     '42["create_task", ' + "[" * 100_000 + "]" * 100_000 + "]",
     "43[]",
     "431[]",
+    '431{"a": 1}',
     '451-["list_tasks", {"_placeholder": true, "num": 0}]',
     '4599999999999-["x"]',
     "4x",
@@ -43,11 +46,21 @@ MALFORMED = [
     "4[]",
     "4[1]",
     "4false",
+    "4true",  # which in Python equals the number of a disconnect
+    "4 1",
+    "4 2",
     '4{"a": 1}',
     "9",
     "49",
     '420000000000000000000000000000001["list_tasks"]',
 ]
+
+ODD_NUMBER = '420000000000000000000000000000001["list_tasks"]'
+# The codes of the errors that come back, where it is not the one of a payload that is none.
+ANSWERED: dict[str, list[str]] = {
+    **{text: [] for text in ("43[]", "431[]", '431{"a": 1}', "9")},
+    ODD_NUMBER: ["unauthorized"],
+}
 
 
 @pytest.mark.parametrize("text", MALFORMED, ids=lambda text: text[:24])
@@ -67,10 +80,17 @@ def test_malformed_packets_harm_nobody_else(own: Server, text: str) -> None:
 
 
 def test_malformed_packets_are_answered(own: Server) -> None:
-    ws = raw(own, timeout=0.5)
-    try:
-        assert ws.recv().startswith("40{")
-        assert answer(ws, "42{", '42["error"')
-        assert "Traceback" not in own.log, own.log
-    finally:
-        ws.shutdown()
+    """With an error, unless there is nothing to answer; and the connection goes on."""
+    ws = raw(own)
+    assert ws.recv().startswith("40{")
+    assert ws.recv().startswith('42["message"')
+    for number, text in enumerate(MALFORMED):
+        ws.send(text)
+        ws.send(f'427{number}["no such event"]')
+        codes = []
+        while not (packet := ws.recv()).startswith(f"437{number}["):
+            assert packet, f"{text[:24]} has ended the connection"
+            codes += [json.loads(packet[2:])[1]["code"]] if packet.startswith("42") else []
+        assert codes == [*ANSWERED.get(text, ["invalid_payload"]), "unknown_event"], text[:24]
+    assert "Traceback" not in own.log, own.log
+    ws.close()

@@ -6,7 +6,6 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import websocket
@@ -14,6 +13,7 @@ import websocket
 from tests.support.accounts import Person
 from tests.support.clients import Socket
 from tests.support.polling import Polling
+from tests.support.process import memory
 from tests.support.raw import answer, raw
 from tests.support.server import Server
 
@@ -94,12 +94,6 @@ def test_binary_packets_are_refused(server: Server, alice: Person, packet: str) 
     ws.close()
 
 
-def resident(server: Server) -> int:
-    assert server.process
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
-
-
 def test_attachments_are_not_kept(server: Server, alice: Person) -> None:
     """Announced by the million, sent by the megabyte: nothing waits for the rest of them."""
     ws = raw(server, credentials={"token": alice.token})
@@ -107,9 +101,9 @@ def test_attachments_are_not_kept(server: Server, alice: Person) -> None:
     answer(ws, '4599999999-["create_task", {}]', '42["error"')
     ws.send_binary(blob)
     answer(ws, '421["get_task", {"id": 0}]', "431")
-    before = resident(server)
+    before = memory(server)
     for _ in range(100):
         ws.send_binary(blob)
     answer(ws, '422["get_task", {"id": 0}]', "432")
-    assert resident(server) - before < 20 * len(blob)
+    assert memory(server) - before < 20 * len(blob)
     ws.close()

@@ -35,14 +35,15 @@ class Response:
         return _no_write
 
     def answer(self, body: Iterable[bytes]) -> None:
-        """Send the head and the body."""
+        """Send the head and the body.  Raises ValueError when the body is not as long as the head
+        says: whatever follows on the connection would be taken for a part of it."""
         length = self._length()
         if self.status[:3] in _BODILESS or self.method == "HEAD":
             self._begin(self._head(length, False))
         elif length is not None and length <= WHOLE:
             data = b"".join(body)
             if len(data) != length:
-                raise ValueError(f"an answer of {len(data)} bytes says that it has {length}")
+                raise _wrong_length(len(data), length)
             self._begin(self._head(length, False) + data)
         else:
             self._stream(body, length)
@@ -51,9 +52,15 @@ class Response:
         chunked = length is None and self.version == "HTTP/1.1"
         self.last = self.last or (length is None and not chunked)
         self._begin(self._head(length, chunked))
+        sent = 0
         for data in body:
+            sent += len(data)
+            if length is not None and sent > length:
+                raise _wrong_length(sent, length)
             if data:
                 self.send(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
+        if length is not None and sent != length:
+            raise _wrong_length(sent, length)
         if chunked:
             self.send(b"0\r\n\r\n")
 
@@ -79,6 +86,10 @@ class Response:
             lines.append("Connection: keep-alive")
         lines.append("\r\n")
         return "\r\n".join(lines).encode("latin-1")
+
+
+def _wrong_length(found: int, said: int) -> ValueError:
+    return ValueError(f"an answer of {found} bytes says that it has {said}")
 
 
 def _no_write(data: bytes) -> None:

@@ -12,7 +12,7 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from contextlib import suppress
 from typing import Any
 
@@ -45,14 +45,24 @@ Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Server:
-    """Serves `app` on a listening socket.  `max_body` bounds a request's body, in bytes."""
+    """Serves `app` on a listening socket.  `max_body` bounds a request's body, in bytes; `most`
+    the connections: those here, and the `others`, which were taken over and go on elsewhere."""
 
-    def __init__(self, listener: Any, app: Application, *, max_body: int, most: int) -> None:
+    def __init__(
+        self,
+        listener: Any,
+        app: Application,
+        *,
+        max_body: int,
+        most: int,
+        others: Sized = (),
+    ) -> None:
         self.listener = getattr(listener, "fd", listener)  # the one below eventlet's
         self.listener.setblocking(False)
         self.app = app
         self.max_body = max_body
         self.most = most
+        self.others = others
         self.hub = hubs.get_hub()
         self.workers = Workers()
         self.connections: set[Connection] = set()
@@ -108,7 +118,7 @@ class Server:
     def _accept(self, _: int) -> bool:
         """Take some of those who wait in the listener's queue.  Whether there may be more."""
         for _ in range(ACCEPT_AT_ONCE):
-            if len(self.connections) >= self.most:
+            if len(self.connections) + len(self.others) >= self.most:
                 self._wait_for_room()
                 return False
             try:

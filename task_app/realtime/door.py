@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from task_app import auth
+from task_app import auth, jsonio
 from task_app.access import Actor
 from task_app.commands import authenticate, redeem
 from task_app.dialects import CHANNELS, FIBER, GIN, NATIVE, Dialect
@@ -46,6 +47,30 @@ def actor_at_door(environ: Mapping[str, Any], query: Mapping[str, str]) -> Actor
 def check_origin(environ: Mapping[str, Any], allowed: Iterable[str]) -> None:
     """Raises 403 for a page of another site: its visitor's rights are not the page's."""
     origin = environ.get("HTTP_ORIGIN")
-    here = f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST', '')}"
-    if origin is not None and origin != here and origin not in allowed:
+    if origin is not None and not origin_allowed(origin, environ, allowed):
         raise forbidden("This origin may not connect; see ALLOWED_ORIGINS")
+
+
+def origin_allowed(origin: str, environ: Mapping[str, Any], allowed: Iterable[str]) -> bool:
+    """The server's own pages and those of `ALLOWED_ORIGINS`; python-socketio's client sends the
+    server's own address.  What a proxy adds may be believed: no page can set these headers."""
+    scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ["wsgi.url_scheme"])
+    host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
+    own = "://".join(part.partition(",")[0].strip() for part in (scheme, host))
+    return origin == own or origin in allowed
+
+
+def refuse(
+    start_response: Any,
+    why: AppError,
+    status: str | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Iterable[bytes]:
+    """Answer a WSGI request with an error.  `status` goes before that of the error."""
+    body = jsonio.dumps_bytes(why.to_dict())
+    length = ("Content-Length", str(len(body)))
+    start_response(
+        status or f"{why.status} {HTTPStatus(why.status).phrase}",
+        [("Content-Type", "application/json"), length, *headers],
+    )
+    return [body]

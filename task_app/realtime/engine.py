@@ -284,6 +284,7 @@ class DetachedWebSocket(WebSocket):
             while self.frames:
                 first = self.frames[0]
                 sent = self.write(first)
+                self.read_at = time.monotonic()
                 self.bytes -= sent
                 if sent < len(first):
                     self.frames[0] = first[sent:]
@@ -308,6 +309,7 @@ class DetachedWebSocket(WebSocket):
         until = time.monotonic() + seconds
         while not self.closed:
             if has_room(*self.backlog()):
+                self.read_at = time.monotonic()
                 return True
             self.let_go()
             if time.monotonic() > until:

@@ -10,7 +10,7 @@ as an `error` event.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import socketio as python_socketio
@@ -28,7 +28,7 @@ from task_app.errors import AppError, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
 from task_app.realtime import replay, sessions
-from task_app.realtime.door import query_of
+from task_app.realtime.door import check_origin, origin_allowed, query_of, refuse
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.messages import Answer, answer
 from task_app.realtime.outbox import DRAIN_SECONDS, MAX_BYTES, MAX_MESSAGES
@@ -40,7 +40,8 @@ from task_app.realtime.wire import WebSocket
 
 log = logging.getLogger(__name__)
 
-ROOT = "/"
+PATH = "/socket.io"
+ROOT = "/"  # the namespace
 WELCOME = {"data": "Connected to the server"}
 FAREWELL = {"data": "Disconnected from the server"}
 # After these endings a client should come back: its transport is closed, and Socket.IO clients
@@ -259,13 +260,22 @@ def _reply(connection: Connection, done: Answer) -> Any:
     return done.body
 
 
-def _origin_allowed(app: Flask, origin: str | None, environ: Mapping[str, Any]) -> bool:
-    """The server's own pages and those of `ALLOWED_ORIGINS`; python-socketio's client sends the
-    server's own address.  What a proxy adds may be believed: no page can set these headers."""
-    scheme = environ.get("HTTP_X_FORWARDED_PROTO", environ["wsgi.url_scheme"])
-    host = environ.get("HTTP_X_FORWARDED_HOST", environ.get("HTTP_HOST", ""))
-    own = "://".join(part.partition(",")[0].strip() for part in (scheme, host))
-    return origin == own or origin in app.config["ALLOWED_ORIGINS"]
+class Door:
+    """WSGI: turns pages of other sites away from Socket.IO, with 403 like everything else; 400 is
+    what python-engineio would say."""
+
+    def __init__(self, app: Flask, following: Any) -> None:
+        self.app = app
+        self.following = following
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ.get("PATH_INFO", "").startswith(PATH):
+            try:
+                check_origin(environ, self.app.config["ALLOWED_ORIGINS"])
+            except AppError as error:
+                return refuse(start_response, error)
+        passed: Iterable[bytes] = self.following(environ, start_response)
+        return passed
 
 
 handlers = TaskNamespace()
@@ -285,8 +295,11 @@ def register(app: Flask) -> None:
         # A client's events are handled one after the other, in the order it sent them.
         async_handlers=False,
         manage_session=False,
-        cors_allowed_origins=lambda origin, environ: _origin_allowed(app, origin, environ),
+        cors_allowed_origins=lambda origin, environ: origin_allowed(
+            origin, environ, app.config["ALLOWED_ORIGINS"]
+        ),
         max_http_buffer_size=app.config["MAX_CONTENT_LENGTH"],
     )
     sessions.install(socketio.server.eio)
     socketio.on_namespace(handlers)
+    app.wsgi_app = Door(app, app.wsgi_app)  # type: ignore[method-assign]

@@ -53,8 +53,6 @@ class Packet(packet.Packet):
             self.packet_type, self.data = packet.EVENT, None
         if self.packet_type == packet.EVENT and not _is_event(self.data):
             self.data = [UNREADABLE]
-        if self.packet_type == packet.ACK and not isinstance(self.data, list):
-            self.data = []
         return 0
 
 

@@ -52,12 +52,15 @@ class Relay:
         Never raises: the change is done, and whatever cannot be delivered now is picked up by
         the poll.
         """
-        self.announce(committed[-1].seq)
-        with self.lock:
-            if committed[0].seq == self.last_seq + 1:
-                self._deliver_all(committed)
-            elif committed[-1].seq > self.last_seq:
-                self.catch_up()
+        try:
+            self.announce(committed[-1].seq)
+            with self.lock:
+                if committed[0].seq == self.last_seq + 1:
+                    self._deliver_all(committed)
+                elif committed[-1].seq > self.last_seq:
+                    self.catch_up()
+        except Exception:  # whoever asked for the change would not know that it was made
+            log.exception("events up to %s could not be delivered", committed[-1].seq)
 
     def reached_by(self, committed: list[Event]) -> int:
         """How many connections here were given these events, which were published just now (by

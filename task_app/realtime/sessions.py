@@ -219,7 +219,13 @@ class Session(engineio_socket.Socket):
         if self.closed:
             return
         if self.pinged:
-            self.close(reason=self.server.reason.PING_TIMEOUT)
+            # One that still takes what waits has perhaps not come to the ping yet.
+            read_at = 0.0 if self.websocket is None else self.websocket.read_at
+            left = read_at + self.server.ping_timeout - time.monotonic()
+            if left > 0:
+                clock.after(left, self._on_time)
+            else:
+                self.close(reason=self.server.reason.PING_TIMEOUT)
             return
         due = self.answered_at + self.server.ping_interval - time.monotonic()
         if due > 0:

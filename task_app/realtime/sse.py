@@ -61,6 +61,7 @@ class Stream(Subscriber):
         self.outbox: Outbox[str] = Outbox()
         self.send = self.outbox.put
         self.connection = connection
+        self.cut = False
 
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         event_id = f"{payload['epoch']}-{payload['seq']}" if "seq" in payload else None
@@ -78,13 +79,14 @@ class Stream(Subscriber):
             return
         feeds.disconnect(self)
         if reason == "slow_reader":
+            self.cut = True
             self.outbox.close(discard=True)
-            socketio.start_background_task(self._cut)
+            socketio.start_background_task(self._end_connection)
         else:
             self.outbox.put(self.frame("end", {"reason": reason}))
             self.outbox.close()
 
-    def _cut(self) -> None:
+    def _end_connection(self) -> None:
         """The writer may wait in the socket of a client that does not read."""
         socketio.sleep(FAREWELL_SECONDS)
         with suppress(OSError):
@@ -127,6 +129,9 @@ def _body(stream: Stream, actor: Actor, where: Position) -> Iterator[str]:
         socketio.start_background_task(bring_up_to_date)
         while (frames := stream.outbox.take(KEEPALIVE_SECONDS)) is not None:
             yield "".join(frames) or stream.keepalive
+        if stream.cut:
+            # Nothing may follow on the connection: it is about to be shut down.
+            raise ConnectionAbortedError("the client reads too slowly")
     finally:
         stream.outbox.close()
         feeds.disconnect(stream)

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
@@ -23,7 +22,7 @@ from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
 from task_app.realtime import frames, replay, wire
 from task_app.realtime.clock import clock
-from task_app.realtime.door import PATHS, actor_at_door, check_origin, query_of
+from task_app.realtime.door import PATHS, actor_at_door, check_origin, query_of, refuse
 from task_app.realtime.engine import engine
 from task_app.realtime.feeds import ENDINGS, Subscriber, feeds
 from task_app.realtime.frames import POLICY
@@ -42,9 +41,10 @@ log = logging.getLogger(__name__)
 
 AUTH_SECONDS = 10
 WITHOUT_AUTH = "The first message must be auth with a token"
+NO_UPGRADE = AppError("upgrade_required", 426, "This address speaks WebSocket: send an upgrade")
 PING_FRAME = frames.control_frame(frames.PING)
-SILENCE = 0.5  # of the patience with a silent client: then it is pinged,
-PING_SECONDS = 30  # but not later than this: gateways take what is silent for dead
+SILENCE = 0.5  # of the patience with a silent client: then it is pinged, but not less often than
+PING_SECONDS = 25  # a gateway between us takes a connection for dead on which nothing goes
 
 
 class JsonWire:
@@ -119,7 +119,7 @@ class RawConnection(Subscriber):
 
     def begin(self) -> None:
         feeds.connect(self)
-        clock.after(_quiet(self.app.config["WS_TIMEOUT_SECONDS"]), self._look_for_life)
+        clock.after(self._ping_interval(), self._look_for_life)
         if self.invited is None:
             clock.after(AUTH_SECONDS, self._lose_patience)
             return
@@ -176,19 +176,18 @@ class RawConnection(Subscriber):
         if self.ended or self.outbox.closed:
             return
         patience = self.app.config["WS_TIMEOUT_SECONDS"]
-        quiet, silent = _quiet(patience), time.monotonic() - self.outbox.heard_at
+        silent = time.monotonic() - max(self.outbox.heard_at, self.outbox.read_at)
+        interval = self._ping_interval()
         if silent >= patience:
             self.end("timeout")
-        elif silent < quiet:
-            clock.after(quiet - silent, self._look_for_life)
+        elif silent < interval:
+            clock.after(interval - silent, self._look_for_life)
         else:
             self.outbox.put(PING_FRAME)
-            clock.after(min(quiet, patience - silent), self._look_for_life)
+            clock.after(min(interval, patience - silent), self._look_for_life)
 
-
-def _quiet(patience: float) -> float:
-    """Seconds of silence after which a client is pinged."""
-    return min(patience * SILENCE, PING_SECONDS)
+    def _ping_interval(self) -> float:
+        return min(self.app.config["WS_TIMEOUT_SECONDS"] * SILENCE, PING_SECONDS)
 
 
 class Gateway:
@@ -208,10 +207,9 @@ class Gateway:
             try:
                 connection = self._open(environ, dialect)
             except HandshakeError as error:
-                return _refuse(start_response, error.status, error.headers, "upgrade_required")
+                return refuse(start_response, NO_UPGRADE, error.status, error.headers)
             except AppError as error:
-                status = f"{error.status} {HTTPStatus(error.status).phrase}"
-                return _refuse(start_response, status, [], error)
+                return refuse(start_response, error)
         connection.outbox.serve(connection)
         return wire.finish(environ)
 
@@ -278,20 +276,6 @@ def _parse(text: str | bytes | None) -> dict[str, Any]:
     if not isinstance(message, dict):
         raise AppError("invalid_payload", 400, "Messages are JSON objects")
     return message
-
-
-def _refuse(
-    start_response: Any,
-    status: str,
-    headers: list[tuple[str, str]],
-    why: AppError | str,
-) -> Iterable[bytes]:
-    if isinstance(why, str):
-        why = AppError(why, 426, "This address speaks WebSocket: send an upgrade")
-    body = jsonio.dumps_bytes(why.to_dict())
-    length = ("Content-Length", str(len(body)))
-    start_response(status, [("Content-Type", "application/json"), length, *headers])
-    return [body]
 
 
 def register(app: Flask) -> None:

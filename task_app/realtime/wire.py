@@ -45,6 +45,7 @@ READ_BYTES = 65536
 # as much as a message.
 BURST, RATE = 5_000, 2_000
 CLOSE_SECONDS = 5  # for the answer to a close frame
+WAITED = 0.05  # seconds: what takes longer to write has waited for its client
 
 
 class HandshakeError(Exception):
@@ -114,17 +115,19 @@ class WebSocket:
     """One connection after its handshake; `client` is served on it and may be exchanged.
 
     `closed` is set once nothing more is read from it or sent on it, but the close frame;
-    `heard_at` is the time (monotonic) at which something last came.
+    `heard_at` is the time (monotonic) at which something last came; `read_at` that at which the
+    client last made room, for what waited or for who did.  Either is a sign of life: a ping stands
+    behind all that waits, and while the client is brought up to date no answer is read.
     """
 
-    __slots__ = ("allowance", "client", "closed", "heard_at", "reader")
+    __slots__ = ("allowance", "client", "closed", "heard_at", "read_at", "reader")
     client: Client
 
     def __init__(self, max_message: int, early: bytes) -> None:
         self.reader = FrameReader(max_message)
         self.allowance = Allowance(BURST, RATE)
         self.closed = False
-        self.heard_at = time.monotonic()
+        self.heard_at = self.read_at = time.monotonic()
         self.reader.feed(early)
 
     def accept(self, key: str) -> None:
@@ -243,7 +246,10 @@ class BlockingWebSocket(WebSocket):
         return len(self.outbox.waiting), self.outbox.bytes
 
     def wait_for_room(self, seconds: float) -> bool:
-        return self.outbox.wait_for_room(seconds)
+        found = self.outbox.wait_for_room(seconds)
+        if found:
+            self.read_at = time.monotonic()
+        return found
 
     def close(self, code: int = NORMAL, reason: str = "") -> None:
         if not self.closing.acquire(blocking=False):
@@ -308,11 +314,14 @@ class BlockingWebSocket(WebSocket):
         """Write what waits until the connection ends."""
         try:
             while (messages := self.outbox.take(60)) is not None:
+                began = time.monotonic()
                 for message in messages:
                     with self.lock:
                         if self.closed:
                             return
                         self._write_at_once(message)
+                    if (now := time.monotonic()) > began + WAITED:
+                        began = self.read_at = now
         except OSError:
             self.abort()
 

@@ -241,13 +241,17 @@ def parse(stream: Iterator[bytes]) -> Iterator[dict[str, str]]:
             event[name] = value.removeprefix(" ")
 
 
-def connect(transport: str, url: str, person: Person, **where: Any) -> Any:
-    """Open a reader and wait until its feed has begun; `since` and `epoch` resume."""
+def dial(transport: str, url: str, person: Person, **where: Any) -> Any:
+    """Open a reader; `since` and `epoch` resume."""
     if transport == "socketio":
-        reader: Reader = SocketReader(url, person.token, where)
-    elif transport == "sse":
-        reader = StreamReader(url, person.token, where)
-    else:
-        reader = RawReader(url, transport, person.token, where)
+        return SocketReader(url, person.token, where)
+    if transport == "sse":
+        return StreamReader(url, person.token, where)
+    return RawReader(url, transport, person.token, where)
+
+
+def connect(transport: str, url: str, person: Person, **where: Any) -> Any:
+    """The same, once its feed has begun: whatever it is resumed with has come."""
+    reader = dial(transport, url, person, **where)
     reader.notice("ready")
     return reader

@@ -12,15 +12,38 @@ from collections.abc import Iterator
 from http.client import HTTPException, HTTPResponse
 
 from tests.support.accounts import Person
-from tests.support.frames import CLOSE, PONG, TEXT, Bytes, frame, signed_in
+from tests.support.frames import CLOSE, HANDSHAKE, PONG, TEXT, Bytes, frame, signed_in
 from tests.support.server import Server
 
 RECEIVE_BUFFER = 4096
+SOCKET_IO = "/socket.io/?EIO=4&transport=websocket"
 SEQ = re.compile(rb'"seq":(\d+),"epoch"')
 
 
 # Pings stand behind what was not read; that they are answered all the same is the worst case.
 PONGS = {"fiber": frame(PONG), "socketio": frame(TEXT, b"3"), "sse": b""}
+
+
+def resume(
+    server: Server,
+    transport: str,
+    person: Person,
+    since: str,
+    epoch: str,
+    receive_buffer: int = RECEIVE_BUFFER,
+) -> Bytes:
+    """A connection that is being brought up to date; nothing of that has been read."""
+    if transport == "socketio":
+        ws = Bytes(server, SOCKET_IO, receive_buffer=receive_buffer)
+        credentials = {"token": person.token, "since": int(since), "epoch": epoch}
+        ws.send(frame(TEXT, b"40" + json.dumps(credentials).encode()))
+        return ws
+    path = "/events" if transport == "sse" else "/api/v1/ws"
+    headers: dict[str, str | None] = {**person.header}
+    if transport == "sse":
+        headers |= dict.fromkeys(HANDSHAKE)  # it is no WebSocket
+    path += f"?since={since}&epoch={epoch}"
+    return Bytes(server, path, headers=headers, receive_buffer=receive_buffer)
 
 
 class Stuck:
@@ -40,8 +63,7 @@ class Stuck:
             self.response.readline()  # its data
             self.response.readline()  # the end of it; the end of the chunk is still to be read
         elif transport == "socketio":
-            path = "/socket.io/?EIO=4&transport=websocket"
-            self.ws = Bytes(server, path, receive_buffer=RECEIVE_BUFFER)
+            self.ws = Bytes(server, SOCKET_IO, receive_buffer=RECEIVE_BUFFER)
             self.ws.send(frame(TEXT, b"40" + json.dumps({"token": person.token}).encode()))
             while b"ready" not in (one := self.ws.read()).payload:  # type: ignore[union-attr]
                 assert one

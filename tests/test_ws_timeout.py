@@ -13,7 +13,7 @@ from tests.support.server import Server
 
 SECONDS = 1  # WS_TIMEOUT_SECONDS, in place of 60
 GOING_AWAY = 1001
-PING_SECONDS = 0.4  # in place of 30
+PING_SECONDS = 0.4  # in place of 25
 PATIENT = f"""
 import sys
 from app import main, server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
+from typing import Any
 
 from playwright.sync_api import expect
 
@@ -108,6 +109,31 @@ def test_two_people_see_each_other(board: Open, people: tuple[Person, ...]) -> N
     his.page.locator(".notice").click()
     expect(his.page.locator("#unread")).to_be_hidden()
     expect(his.card("Plant the beans").locator(".open")).to_be_focused()
+
+
+def test_a_notice_that_comes_while_the_list_is_read(
+    board: Open, people: tuple[Person, ...]
+) -> None:
+    alice, bob, _ = people
+    one = board(alice)
+    late: list[Any] = []
+
+    def delay(route: Any) -> None:
+        """Answer with the list as it was before Bob's task."""
+        late.append((route, route.fetch()))
+        if len(late) == 1:
+            bob.rest.new_task("Sow", assigned_to=alice.id)
+        else:
+            route.fulfill(response=late[-1][1])
+
+    one.page.route("**/notifications?*", delay)
+    one.page.reload()
+    one.shows("todo", "Sow")
+    route, answer = late[0]
+    route.fulfill(response=answer)
+    one.page.click("#bell")
+    expect(one.page.locator(".notice")).to_have_count(1)
+    expect(one.page.locator("#unread")).to_have_text("1")
 
 
 def test_who_is_here(board: Open, people: tuple[Person, ...]) -> None:

@@ -8,6 +8,8 @@ const SHOWN = 40;
 export class Bell {
   #notices = [];
   #unread = 0;
+  #seq = 0; // of the log, that the list was up to date with when it was read
+  #events = [];
 
   constructor({ api, store, live, open }) {
     Object.assign(this, { api, store, open });
@@ -16,17 +18,33 @@ export class Bell {
     find("#bell-list").addEventListener("toggle", ({ newState }) => {
       if (newState === "open") this.#show();
     });
+    store.addEventListener("begin", () => { // perhaps another log, which counts anew
+      this.#seq = 0;
+      this.#events = [];
+    });
     store.addEventListener("event", ({ detail }) => this.#take(detail));
     live.addEventListener("state", () => { if (live.state === "live") this.load().catch(() => {}); });
   }
 
   async load() {
     const { body, headers } = await this.api.request("GET", `/notifications?limit=${SHOWN}`);
+    const seq = Number(headers.get("X-Event-Seq"));
+    if (seq < this.#seq) return; // a later answer was sooner here
+    this.#seq = seq;
     this.#notices = body;
     this.#count(Number(headers.get("X-Unread-Count")));
+    // What came while the answer was on its way.
+    this.#events.forEach((event) => this.#do(event));
   }
 
   #take(event) {
+    if (!event.type.startsWith("notification_")) return;
+    this.#events = [...this.#events, event].slice(-SHOWN);
+    this.#do(event);
+  }
+
+  #do(event) {
+    if (event.seq <= this.#seq) return;
     if (event.type === "notification_created" && "kind" in event) {
       if (this.#notices.some(({ id }) => id === event.id)) return;
       this.#notices = [event, ...this.#notices].slice(0, SHOWN);
@@ -78,6 +96,8 @@ export class Bell {
 
   clear() {
     this.#notices = [];
+    this.#events = [];
+    this.#seq = 0;
     this.#count(0);
   }
 }

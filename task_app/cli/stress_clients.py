@@ -66,7 +66,9 @@ class Http:
         if self.token is not None:
             lines.append(f"Authorization: Bearer {self.token}")
         writer.write("\r\n".join([*lines, "", ""]).encode() + content)
-        status, answer = await _answer(reader)
+        status, answer, last = await _answer(reader)
+        if last:
+            self.close()
         if not 200 <= status < 300:
             raise Refused(f"POST {path} was answered {status}: {answer.get('message', '')}")
         return answer
@@ -78,16 +80,19 @@ class Http:
     def close(self) -> None:
         if self.streams is not None:
             self.streams[1].close()
+            self.streams = None
 
 
-async def _answer(reader: asyncio.StreamReader) -> tuple[int, Any]:
+async def _answer(reader: asyncio.StreamReader) -> tuple[int, Any, bool]:
+    """The status, the body's JSON, and whether the connection ends with it."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     fields = {}
     for line in head[1:]:
         name, _, value = line.partition(":")
         fields[name.lower()] = value.strip()
     body = await reader.readexactly(int(fields.get("content-length", "0")))
-    return int(head[0].split(" ")[1]), jsonio.loads(body) if body else {}
+    last = fields.get("connection", "").lower() == "close"
+    return int(head[0].split(" ")[1]), jsonio.loads(body) if body else {}, last
 
 
 class WebSocket:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -29,11 +28,6 @@ SHELL = re.findall(r"```bash\n(.*?)```", TEXT, re.S)
 FLASK = sorted(set(re.findall(r"flask --app app ((?:[a-z-]+ ?)+)", TEXT)))
 NO_SETTINGS = {"CONNECTIONS", "GATEWAY_PORT"}  # of server.py; of the compose file
 
-needs_command_line = pytest.mark.skipif(
-    importlib.util.find_spec("task_app.cli") is None,
-    reason="there is no task_app.cli, which has these commands",
-)
-
 
 def block(*lines: str, language: str = "bash") -> str:
     """The one code block that holds these lines."""
@@ -52,7 +46,6 @@ def test_the_shell_understands_it(code: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-@needs_command_line
 @pytest.mark.parametrize("command", FLASK)
 def test_there_is_such_a_command(command: str) -> None:
     """As far as its words are commands; what follows are its arguments."""
@@ -183,12 +176,10 @@ def run(folder: Path, settings: dict[str, str], code: str) -> None:
 
 
 @sqlite_only
-@needs_command_line
 def test_sqlite_goes_back(start: Callable[..., Server], tmp_path: Path) -> None:
     go_back(start, tmp_path, {}, block("app backup"), block("app restore"))
 
 
-@needs_command_line
 def test_postgresql_goes_back(
     start: Callable[..., Server], tmp_path: Path, postgresql: Databases
 ) -> None:

@@ -9,8 +9,11 @@ ARGS   ?=
 # Tests wait for servers more than they compute: one more at a time than there are cores.
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
+# Compiled tests are kept: every process of the suite would take four seconds to compile them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run dev test test-threading test-engine-off soak test-postgresql test-cluster cluster lint types check format bench bench-scale bench-scaling screenshots clean
+.PHONY: help venv install install-dev run dev test test-threading test-engine-off soak test-postgresql test-cluster test-browser test-guides cluster lint types check format bench bench-scale bench-scaling screenshots clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,7 +53,7 @@ run: install  ## Start the server on http://localhost:5000 (settings come from t
 dev: install  ## Start it for working on it: anew at each change, tracebacks as pages, loopback only
 	@exec $(BIN)/python app.py --dev $(ARGS)
 
-test: install-dev  ## Run the whole test suite (ARGS="-k name" narrows it)
+test: install-dev  ## Run the suite of the server (ARGS="-k name" narrows it)
 	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
 test-threading: install-dev  ## Run the whole suite without eventlet
@@ -68,6 +71,12 @@ test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
 test-cluster: install-dev  ## Run the tests of a whole installation: five processes behind nginx
 	@$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
+test-browser: install-dev  ## Run the tests of the board, in Chromium
+	@$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-guides: install-dev  ## Do what the documents tell to do: examples, commands, back-ups, walk-throughs
+	@$(BIN)/python -m pytest -n $(JOBS) -m guide $(ARGS)
+
 cluster: install-dev  ## Start a whole installation on free ports, and say where its gateway is
 	@exec $(BIN)/python -m deploy.cluster
 
@@ -79,7 +88,7 @@ lint: install-dev  ## Style, known mistakes, and the floors imports may cross
 types: install-dev  ## Check the types
 	@$(BIN)/mypy
 
-check: lint types test  ## lint, types and test
+check: lint types test test-cluster test-browser test-guides  ## All that CI runs but the suite without eventlet
 
 format: install-dev  ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix-only --quiet .

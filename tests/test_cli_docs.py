@@ -44,6 +44,7 @@ def test_each_command_says_what_it_does(name: str) -> None:
     assert not {"password", "token"} & {option.name for option in found.params}
 
 
+@pytest.mark.guide
 def test_the_blocks_run(tmp_path: Path) -> None:
     """One after the other, as they stand."""
     environ = environment(tmp_path / "instance", {"PYTHONPATH": str(ROOT)})

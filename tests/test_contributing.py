@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.server import ROOT
 
+pytestmark = pytest.mark.guide
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
 BLOCKS = dict(re.findall(r"^### (A new \w+)\n.*?```diff\n(.*?)```", GUIDE, re.S | re.M))
 COPIED = ("app.py", "config.py", "pyproject.toml", "README.md", "task_app", "tests", "deploy")

@@ -217,6 +217,7 @@ class Container(Service):
         )
 
 
+@pytest.mark.guide
 def test_it_runs_on_what_is_copied() -> None:
     """And the health check tells whether it does."""
     container = Container()

@@ -31,6 +31,7 @@ class Dev(Server):
         self.program = (str(tree / "app.py"),)
 
 
+@pytest.mark.guide
 def test_a_change_starts_it_anew_and_a_fault_is_a_page(tree: Path) -> None:
     server = Dev(tree)
     server.start()

@@ -175,11 +175,13 @@ def run(folder: Path, settings: dict[str, str], code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.guide
 @sqlite_only
 def test_sqlite_goes_back(start: Callable[..., Server], tmp_path: Path) -> None:
     go_back(start, tmp_path, {}, block("app backup"), block("app restore"))
 
 
+@pytest.mark.guide
 def test_postgresql_goes_back(
     start: Callable[..., Server], tmp_path: Path, postgresql: Databases
 ) -> None:

@@ -23,6 +23,8 @@ from tests.support import accounts, databases, node
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import ROOT, Server, environment
 
+pytestmark = pytest.mark.guide
+
 EXAMPLES = ROOT / "examples"
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
 PATIENCE = 25

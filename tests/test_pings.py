@@ -79,6 +79,6 @@ def test_raw_websockets(impatient: Server) -> None:
 
 def test_pings_keep_the_gateways_connections() -> None:
     """Two of them come before it takes a connection for dead."""
-    found = (ROOT / "deploy" / "nginx.conf").read_text().partition("/ws/tasks/?$ {")[2]
+    found = (ROOT / "deploy" / "nginx.conf").read_text().partition("(tasks|native)/?$ {")[2]
     timeout = re.search(r"proxy_read_timeout (\d+)s", found)
     assert timeout and int(timeout[1]) > 2 * websocket.PING_SECONDS

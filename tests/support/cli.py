@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 from flask import Flask
 
 from task_app import cli
+from tests.support.forkserver import FORKS, forkserver
 from tests.support.server import ROOT, environment
 from tests.support.statements import prepared
 
 SECONDS = 30
+UNPATCHED = "threading"  # nothing is made green for commands
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,19 @@ class Done:
 
 
 def flask(instance: Path, *arguments: str, given: str = "", **settings: str) -> Done:
+    """Run `flask --app app …` as for this instance."""
+    return run(arguments, environment(instance, settings), given)
+
+
+def run(arguments: Sequence[str], env: dict[str, str], given: str = "") -> Done:
     """Run `flask --app app …`."""
+    if FORKS:
+        argv = ["flask", "--app", "app", *arguments]
+        return Done(*forkserver(UNPATCHED).run(argv, env, given, SECONDS))
     done = subprocess.run(
         [sys.executable, "-m", "flask", "--app", "app", *arguments],
         cwd=ROOT,
-        env=environment(instance, settings),
+        env=env,
         input=given,
         capture_output=True,
         text=True,

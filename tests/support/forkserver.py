@@ -1,8 +1,8 @@
-"""Servers forked from a process that has imported everything already.
+"""Servers and commands forked from a process that has imported everything already.
 
 Half of a short test was the start of its server, and nine tenths of that the imports.  What is
-forked goes on exactly as `python app.py` does: `app.main`, with its own environment, arguments
-and output.  The server that most tests share is `python app.py` itself (`AppPy`).
+forked goes on exactly as `python app.py` or `flask --app app` does, with its own environment,
+arguments, input and output.  The server that most tests share is `python app.py` itself (`AppPy`).
 
 As a program: reads requests from its standard input and tells about its children on its output,
 a JSON object a line.
@@ -17,6 +17,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from functools import cache
 from pathlib import Path
@@ -86,18 +87,42 @@ class ForkServer:
                 child.ended.set()
 
     def start(self, arguments: list[str], env: dict[str, str]) -> Child:
+        """A server.  What it prints, wherever to, comes from the child's `stdout`."""
         read, write = os.pipe()
         child = Child(os.fdopen(read))
+        out = f"/proc/{os.getpid()}/fd/{write}"
+        self._fork(child, ["app.py", *arguments], env, (os.devnull, out, out))
+        os.close(write)
+        return child
+
+    def run(
+        self, argv: list[str], env: dict[str, str], given: str, seconds: float
+    ) -> tuple[int, str, str]:
+        """What begins with `app.py` or `flask`, until its end, with `given` for input: its exit
+        code, output and errors."""
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / name for name in ("in", "out", "err")]
+            for file in files:
+                file.write_text(given if file.name == "in" else "")
+            child = Child(files[1].open())
+            self._fork(child, argv, env, tuple(map(str, files)))
+            try:
+                code = child.wait(seconds)
+            finally:
+                child.kill()
+                child.stdout.close()
+            return code, files[1].read_text(), files[2].read_text()
+
+    def _fork(
+        self, child: Child, argv: list[str], env: dict[str, str], files: tuple[str, ...]
+    ) -> None:
         with self.lock:
             number = len(self.children)
             self.children[number] = child
-            out = f"/proc/{os.getpid()}/fd/{write}"
-            request = {"number": number, "arguments": arguments, "env": env, "out": out}
+            request = {"number": number, "argv": argv, "env": env, "files": files}
             assert self.process.stdin is not None
             self.process.stdin.write(json.dumps(request) + "\n")
-        assert child.known.wait(PATIENCE), "no server was forked"
-        os.close(write)
-        return child
+        assert child.known.wait(PATIENCE), "nothing was forked"
 
 
 @cache
@@ -119,19 +144,20 @@ def _import_everything() -> None:
         importlib.import_module(name)
 
 
-def _become(request: dict[str, Any], out: int) -> NoReturn:
-    """In the child: be `python app.py`, and print into `out`."""
+def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
+    """In the child: be what is asked for, with these for standard input, output and errors."""
+    from flask import cli
+
     import app
 
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for here, there in ((nothing, 0), (out, 1), (out, 2)):
+    for there, here in enumerate(files):
         os.dup2(here, there)
     os.closerange(3, 256)
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ.clear()
     os.environ.update(request["env"])
-    sys.argv = ["app.py", *request["arguments"]]
-    sys.exit(app.main())
+    sys.argv = request["argv"]
+    sys.exit(app.main() if sys.argv[0] == "app.py" else cli.main())
 
 
 def _tell(**news: int) -> None:
@@ -169,11 +195,14 @@ def _main(mode: str) -> None:
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 request = json.loads(line)
-                out = os.open(request["out"], os.O_WRONLY)  # the other end waits until it is told
+                # Now: the other end of a pipe waits until it is told.
+                modes = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
+                files = [os.open(*one) for one in zip(request["files"], modes, strict=True)]
                 pid = os.fork()
                 if not pid:
-                    _become(request, out)
-                os.close(out)
+                    _become(request, files)
+                for file in files:
+                    os.close(file)
                 descriptor = os.pidfd_open(pid)
                 children[descriptor] = (request["number"], pid)
                 poller.register(descriptor, select.POLLIN)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
 from deploy.services import PostgreSQL
-from tests.support.server import ROOT
+from tests.support import cli
 
 TEMPLATE = "template_tasks"
 
@@ -50,11 +48,5 @@ class Databases:
 def migrate(url: str, instance: Path) -> None:
     """What an operator runs before the first start and after an upgrade."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"],
-        cwd=ROOT,
-        env=kept | {"DATABASE_URL": url, "INSTANCE_PATH": str(instance / "instance")},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    env = kept | {"DATABASE_URL": url, "INSTANCE_PATH": str(instance / "instance")}
+    cli.run(["db", "upgrade"], env).good()

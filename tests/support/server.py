@@ -137,10 +137,15 @@ class AppPy(Server):
 
 def refusal(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:
     """Start a server that should refuse: its exit code and all it said."""
+    env = environment(instance, settings)
+    if FORKS:
+        forks = forkserver(env["ASYNC_MODE"])
+        code, out, err = forks.run(["app.py", *arguments], env, "", START_SECONDS)
+        return code, out + err
     done = subprocess.run(
         [sys.executable, "app.py", *arguments],
         cwd=ROOT,
-        env=environment(instance, settings),
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

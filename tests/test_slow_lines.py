@@ -70,6 +70,13 @@ def answer_ping(ws: Bytes, one: Frame) -> None:
         ws.send(frame(TEXT, b"3"))
 
 
+def until_pending(server: Server, *, some: bool) -> None:
+    """Until something waits for a client, or nothing does."""
+    late = time.monotonic() + CLOSED_SECONDS
+    while bool(pending(server)) is not some:
+        assert not waiting.wait(SILENCE / 10) and time.monotonic() < late
+
+
 @EITHER
 def test_a_long_replay(impatient: Server, transport: str) -> None:
     """It takes many times as long as the server waits for the answer to a ping."""
@@ -124,11 +131,9 @@ def test_the_code_says_resume(impatient: Server) -> None:
             ws.send(frame(PONG))
 
     alive = Background(live)
-    began = time.monotonic()
     write(alice, MEGABYTES * 90)
     assert pending(impatient)
-    while pending(impatient):
-        assert not waiting.wait(SILENCE / 10) and time.monotonic() < began + CLOSED_SECONDS
+    until_pending(impatient, some=False)
     over.set()
     alive.finish()
     *came, ending = ws.until_closed()
@@ -146,10 +151,8 @@ def test_nothing_follows_a_stream_that_was_cut(impatient: Server) -> None:
     write(alice, MEGABYTES * 90)
     stream = resume(impatient, "sse", alice, headers["X-Event-Seq"], headers["X-Event-Epoch"])
     assert stream.status == 200
-    began = time.monotonic()
-    for full in (True, False):  # no more may wait for it, then it is given up
-        while bool(pending(impatient)) is not full:
-            assert not waiting.wait(SILENCE / 10) and time.monotonic() < began + CLOSED_SECONDS
+    for some in (True, False):  # no more may wait for it, then it is given up
+        until_pending(impatient, some=some)
     last = b""
     with suppress(ConnectionResetError):
         while piece := stream.stream.read1(BUFFER):  # type: ignore[attr-defined]

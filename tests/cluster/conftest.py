@@ -125,12 +125,16 @@ def gin(cluster: Installed) -> Iterator[GinFamily]:
 
 
 @pytest.fixture
-def settled(cluster: Installed) -> Callable[[], None]:
-    """Wait until every process has told the others how many clients it has."""
+def settled(cluster: Installed) -> Callable[..., None]:
+    """Wait until every process has told the others how many clients it has; and until there are
+    so many, if that is said: those of the test before may be about to leave."""
 
-    def wait() -> None:
+    def wait(clients: int | None = None) -> None:
         late, pause = time.monotonic() + SETTLED_SECONDS, threading.Event()
-        while (told := told_together(cluster)) != (there := counted(cluster)):
+        while True:
+            told, there = told_together(cluster), counted(cluster)
+            if told == there and clients in (None, sum(count for count, _ in there.values())):
+                return
             assert time.monotonic() < late, (told, there)
             pause.wait(0.05)
 

@@ -60,7 +60,7 @@ def test_counts_over_all_processes(
     cluster: Installed,
     notifications: list[Process],
     listen: Callable[..., Socket],
-    settled: Callable[[], None],
+    settled: Callable[..., None],
 ) -> None:
     """`connectedClients`, `recipients`; and the broadcast, whichever process a client is on."""
     boss = accounts.sign_in(cluster.url, "admin", cluster.admin_password)

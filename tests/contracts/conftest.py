@@ -26,7 +26,7 @@ def client(server: Server) -> Iterator[Callable[..., Client]]:
 
 
 @pytest.fixture
-def settled() -> Callable[[], None]:
-    """Wait until every process knows how many clients the others have: one alone knows at once
-    (`tests/cluster` has more)."""
-    return lambda: None
+def settled() -> Callable[..., None]:
+    """Wait until every process knows how many clients the others have, and that there are so
+    many: one alone knows at once (`tests/cluster` has more)."""
+    return lambda clients=None: None

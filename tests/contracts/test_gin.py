@@ -45,17 +45,17 @@ def token() -> str:
     return jwt.encode(claims | {"exp": int(time.time()) + 3600}, SECRET, "HS256")
 
 
-def test_health(gin: Server, listen: Callable[..., Socket], settled: Callable[[], None]) -> None:
+def test_health(gin: Server, listen: Callable[..., Socket], settled: Callable[..., None]) -> None:
     """`GET /health`: `status` and `connectedClients`."""
     rest = Rest(gin.url)
-    settled()
+    settled(0)
     before = rest.get("/health").json()
     assert before["status"] == "ok"
     socket = listen(url=gin.url)
-    settled()
+    settled(1)
     assert rest.get("/health").json()["connectedClients"] == before["connectedClients"] + 1
     listen(accounts.admin(gin), gin.url)
-    settled()
+    settled(2)
     assert rest.get("/health").json()["connectedClients"] == before["connectedClients"] + 2
     socket.close()
 
@@ -65,13 +65,13 @@ def test_broadcast(
     gin: Server,
     token: str,
     listen: Callable[..., Socket],
-    settled: Callable[[], None],
+    settled: Callable[..., None],
     message: dict[str, Any],
 ) -> None:
     """`POST /api/broadcast`: `data` untouched, string ids and `statusId` and all."""
     ada, anonymous = Socket().connect(gin.url, token), listen(url=gin.url)
     admin = listen(accounts.admin(gin), gin.url)
-    settled()
+    settled(3)
     answer = Rest(gin.url, token).post("/api/broadcast", message)
     assert answer.status_code == 200
     assert answer.json()["recipients"] == 2

@@ -119,7 +119,7 @@ def test_broadcast(
     client: Any,
     admin: Person,
     alice: Person,
-    settled: Callable[[], None],
+    settled: Callable[..., None],
     message: dict[str, Any],
 ) -> None:
     """`data` in, `payload` out, untouched."""

@@ -41,7 +41,7 @@ from task_app.pages import Order, Page, cut
 from task_app.queries import TASK_COLUMNS, task_dict
 from task_app.transactions import Prepared, Transaction
 
-WINDOW = 10_000
+WINDOW = 2_000
 ESCAPE = "/"
 
 Condition = ColumnElement[bool]

@@ -29,7 +29,7 @@ PGBENCH_CLIENTS = (1, 2, 4, 8, 16)
 NUMBERED_BY = ("counter", "sequence", "statement")  # the scripts
 SCRIPTS = Path(__file__).resolve().parent / "pgbench"
 STAMP = "2026-01-01T00:00:00.000000Z"
-APPENDING = "INSERT INTO (tasks|events|event_rooms) |UPDATE log_head SET seq"
+APPENDING = "INSERT INTO tasks |WITH head AS"
 PEACE_SECONDS = 0.01  # between two looks at the counter, where nobody is in a hurry
 READING_PAUSE = 3.0  # the most that is waited for the others to have read everything
 
@@ -263,9 +263,16 @@ def _a_recorded_event(bench: Bench) -> dict[str, str]:
         "SELECT type, data::text, changes::text, rooms::text FROM events ORDER BY seq DESC LIMIT 1"
     ).fetchone()
     assert row is not None
-    names = ("type", "data", "changes", "rooms")
+    names = ("type", "data", "changes", "rooms", "created_at", "task_id", "actor_id")
+    event = dict(zip(names, map(_one, (*row, STAMP, "1", "2")), strict=True))
     fixed = {"title": "bench-1", "description": DESCRIPTION, "status": "todo", "priority": "high"}
-    return {**dict(zip(names, row, strict=True)), **fixed, "now": STAMP, "room": "all"}
+    return {**event, **fixed, "now": STAMP, "number": "1"}
+
+
+def _one(text: str) -> str:
+    """PostgreSQL's array of this one text."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'{{"{escaped}"}}'
 
 
 def _figures_of_pgbench(told: str) -> Figures:
@@ -308,7 +315,7 @@ def _kept(bench: Bench, user: str, database: str) -> set[str]:
         (user, database),
     ).fetchall()
     texts = (" ".join(re.sub(r"\$\d+", "$", text).split()) for (text,) in rows)
-    writing = re.compile(r"INSERT|UPDATE|SELECT nextval")
+    writing = re.compile(r"INSERT|UPDATE|WITH|SELECT nextval")
     return {text for text in texts if writing.match(text)}
 
 

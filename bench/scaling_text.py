@@ -47,7 +47,7 @@ Python in it: PostgreSQL's own ceiling on this machine. *Counter*: exactly what 
 which is checked in each run against what PostgreSQL saw of it. *Sequence*: the same, but
 `nextval()` gives the number, so that nobody waits for anybody; the order of its numbers is not that
 of the commits and has holes, so it is no log to resume from. *One statement*: numbered by the
-counter, but the log is appended by one statement that travels together with the commit, so that the
+counter, but the statement that appends to the log travels together with the commit, so that the
 row is kept for no round trip. Writes a second:
 
 {counter}

@@ -40,6 +40,7 @@ def test_by_an_account_that_is_there(run: Cli, server: Server) -> None:
     assert said.code == 0, said
 
 
+@pytest.mark.guide
 def test_a_server_that_dies(start, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     """The real program."""
     server = start(tmp_path)
@@ -70,6 +71,7 @@ def test_nobody_there(run: Cli) -> None:
     assert "cannot be used" in run("stress", "--url", "localhost").refused()
 
 
+@pytest.mark.guide
 def test_a_picture_needs_matplotlib(
     run: Cli, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from flask import Flask
 from werkzeug.debug import DebuggedApplication
@@ -25,6 +25,7 @@ STOP_SECONDS = 12
 def show_tracebacks(app: Flask) -> None:
     """Answer what was not foreseen with a page of its traceback.  The page runs no code."""
     app.debug = True
+    app.register_error_handler(Exception, _raise)
     debugged = DebuggedApplication(app.wsgi_app, evalex=False)
 
     def begun(environ: Any, start_response: Any) -> Any:
@@ -33,6 +34,10 @@ def show_tracebacks(app: Flask) -> None:
         return ClosingIterator(chain([next(body, b"")], body), body.close)
 
     app.wsgi_app = begun  # type: ignore[method-assign]
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def supervise(command: list[str], root: Path) -> int:

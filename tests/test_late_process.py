@@ -16,7 +16,7 @@ from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Rest
 from tests.support.readers import RAW_PATHS, TRANSPORTS, Reader, SocketReader, connect
-from tests.support.server import Server
+from tests.support.server import Server, running
 
 SIGHT_SECONDS = 2.0  # FAULTS: logout, disable, demote, in every process
 MISSED = 20
@@ -32,17 +32,6 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def two(one: Server) -> Iterator[Server]:
     with running(Server(one.instance)) as server:
         yield server
-
-
-@contextmanager
-def running(server: Server) -> Iterator[Server]:
-    server.start()
-    try:
-        yield server
-        assert server.stop() == 0
-        assert "Traceback" not in server.log, server.log
-    finally:
-        server.kill()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.support import accounts, postgres
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, Socket
 from tests.support.postgres import Databases
-from tests.support.server import Server, refusal
+from tests.support.server import Server, refusal, running
 
 Listen = Callable[..., Socket]
 
@@ -24,13 +24,8 @@ Listen = Callable[..., Socket]
 @pytest.fixture(scope="module")
 def server(postgresql: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     instance = tmp_path_factory.mktemp("instance")
-    running = Server(instance, DATABASE_URL=postgresql.of(instance)).start()
-    try:
-        yield running
-        assert running.stop() == 0, running.log
-        assert "Traceback" not in running.log, running.log
-    finally:
-        running.kill()
+    with running(Server(instance, DATABASE_URL=postgresql.of(instance))) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

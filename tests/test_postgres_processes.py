@@ -26,7 +26,7 @@ from tests.support.load import Load
 from tests.support.postgres import Databases
 from tests.support.readers import connect
 from tests.support.recorder import Session, check_delivery, read_log
-from tests.support.server import Server
+from tests.support.server import Server, running
 from tests.support.workers import Worker
 
 DUE, OLD, AT_ONCE = 30, 25, 4
@@ -45,13 +45,8 @@ def until(condition: Callable[[], Any], seconds: float = 10) -> None:
 @pytest.fixture(scope="module")
 def server(postgresql: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     instance = tmp_path_factory.mktemp("instance")
-    running = Server(instance, DATABASE_URL=postgresql.of(instance)).start()
-    try:
-        yield running
-        assert running.stop() == 0, running.log
-        assert "Traceback" not in running.log, running.log
-    finally:
-        running.kill()
+    with running(Server(instance, DATABASE_URL=postgresql.of(instance))) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tests.support.frames import signed_in
 from tests.support.http import request, send
 from tests.support.polling import SEPARATOR, Polling
 from tests.support.raw import raw
-from tests.support.server import Server
+from tests.support.server import Server, running
 
 MEGABYTE = 1_000_000
 
@@ -24,13 +24,8 @@ MEGABYTE = 1_000_000
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server whose log must stay without a traceback."""
-    server = Server(tmp_path_factory.mktemp("instance")).start()
-    try:
+    with running(Server(tmp_path_factory.mktemp("instance"))) as server:
         yield server
-        assert server.stop() == 0
-        assert "Traceback" not in server.log, server.log
-    finally:
-        server.kill()
 
 
 def sent_until_cut(ws: websocket.WebSocket, message: str, most: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-from flask import Flask, Response, current_app
+from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 
 from task_app import logs
@@ -47,7 +47,5 @@ def _answer_http(error: HTTPException) -> Response:
 
 
 def _answer_unforeseen(error: Exception) -> Response:
-    if current_app.debug:
-        raise error  # `reload.py` shows it
     log.exception("a request failed")
     return answer(AppError("internal_error", 500, "The server could not do this"))

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.forkserver import FORKS, ROOT, Child, forkserver
@@ -133,6 +134,19 @@ class AppPy(Server):
     """`python app.py` itself."""
 
     program = ("app.py",)
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """The server, started; at the end it must stop in good order, and must never have had an
+    unforeseen error."""
+    try:
+        yield server.start()
+        code = server.stop()
+        assert code == 0, server.log
+        assert "Traceback" not in server.log, server.log
+    finally:
+        server.kill()
 
 
 def refusal(instance: Path, *arguments: str, **settings: str) -> tuple[int, str]:

@@ -94,7 +94,7 @@ format: install-dev  ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.created  ## Side by side with other servers, into docs/benchmarks.md (an hour; needs Node and cc)
+bench: $(VENV)/.created  ## Side by side with other servers, into docs/benchmarks.md (half an hour; needs cc)
 	@$(BIN)/python bench/run.py $(ARGS)
 
 bench-scale: install-dev  ## What a million tasks cost, into docs/scale.md (some ten minutes)

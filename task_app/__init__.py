@@ -33,6 +33,7 @@
       people.py          who has an account, and who of them is here
       task_lists.py      lists of tasks, along an index whatever is asked
       dialects.py        how tasks and events are spelt for each client family
+      own_tokens.py      tokens this server made, verified
       foreign.py         tokens issued elsewhere
       auth.py            token -> actor; passwords
       actions/           every write; they record events and never commit
@@ -89,7 +90,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → commands
     → actions, people, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
-    → auth, dialects, task_lists → foreign
+    → auth, dialects, task_lists → foreign, own_tokens
     → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
     → database → transactions → logs

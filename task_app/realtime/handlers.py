@@ -116,6 +116,9 @@ def _packet(name: str, payload: Any) -> engineio_packet.Packet:
     return engineio_packet.Packet(engineio_packet.MESSAGE, text)
 
 
+GREETING = PacketFrame(_packet("message", WELCOME))
+
+
 class Manager(python_socketio.Manager):
     """python-socketio's manager without its rooms: every client is in one of its own there, and
     each that leaves is looked for in every room.  Ours are those of `feeds`.
@@ -162,7 +165,7 @@ class TaskNamespace(Namespace):
         connection = self.connections.get(sid)
         if connection is None:
             return
-        connection.emit("message", WELCOME)
+        connection.outbox.give(GREETING)
         if connection.invited is not None:
             with self.app.app_context(), replay.or_end(connection):
                 replay.start(connection, connection.invited, connection.where)

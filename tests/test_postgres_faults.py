@@ -44,7 +44,7 @@ def test_restarted_at_once(
     follower = Follower("sse", server.url, alice)
     healed: list[float] = []
     with Lives(alice) as load:
-        for _ in form.rounds("PostgreSQL restarted", short=2, long=30, share=0.09):
+        for _ in form.rounds("PostgreSQL restarted", short=2, long=30, share=0.12):
             load.go_on(10)
             postgresql.server.stop_at_once()
             load.go_on(4, status=503)

@@ -145,7 +145,7 @@ def test_killed_under_load(pair: tuple[Server, Server], service: Redis, tmp_path
     follower, his = Follower("sse", two.url, alice), connect("sse", two.url, bob)
     delays: list[float] = []
     with Lives(alice, 2) as load:
-        for _ in form.rounds("Redis killed", short=1, long=12, share=0.11):
+        for _ in form.rounds("Redis killed", short=1, long=12, share=0.2):
             load.go_on(10)
             service.kill()
             back = time.monotonic() + AWAY_SECONDS

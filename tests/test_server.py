@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import resource
@@ -13,15 +14,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from socketio.exceptions import SocketIOError
+from websockets.exceptions import WebSocketException
 
 from tests.conftest import eventlet_only
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Socket
 from tests.support.http import connect, read
+from tests.support.readers import dial
 from tests.support.server import Server
+from tests.support.snapshots import Background
 
 MANY = 1300  # eventlet.wsgi as it comes stops at 1 024
+# How each library says that it could not connect.
+REFUSED = (OSError, WebSocketException, SocketIOError)
 
 
 def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
@@ -86,6 +93,31 @@ def test_idle_connections_do_not_delay_the_stop(start: Callable[..., Server]) ->
         assert server.stop() == 0
         assert time.monotonic() - began < 5
         assert idle.recv(1) == b""
+
+
+def come_back(server: Server, person: Person, transport: str) -> None:
+    """As clients do at once, when they are told to; until nobody listens any more."""
+    reader = dial(transport, server.url, person)
+    with contextlib.suppress(*REFUSED):
+        while True:
+            reader.until_ended()
+            reader = dial(transport, server.url, person)
+
+
+def test_who_comes_back_to_a_server_that_stops(start: Callable[..., Server]) -> None:
+    """They are told again, and hold up nobody."""
+    server = start()
+    alice = accounts.register(server.url, "Alice")
+    clients = [Background(come_back, server, alice, name) for name in ("sse", "fiber", "socketio")]
+    while alice.rest.get("/health").json()["connectedClients"] < len(clients):
+        assert not [client for client in clients if client.error]
+    began = time.monotonic()
+    server.signal()
+    assert server.wait() == 0
+    assert time.monotonic() - began < 5
+    for client in clients:
+        client.finish()
+    assert "Traceback" not in server.log
 
 
 @eventlet_only  # werkzeug's server closes after each response

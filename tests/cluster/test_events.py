@@ -96,7 +96,9 @@ class Once(Lives):
         return sum(count for status, count in self.statuses.items() if status not in (200, 201))
 
 
-def check_lives(followers: list[Follower], cluster: Installed, row: str, load: Once) -> None:
+def check_lives(
+    followers: list[Follower], cluster: Installed, row: str, load: Once, tries: int
+) -> None:
     """No request failed, each change was made once, and everybody heard of it once."""
     log = [
         follower.finish(cluster.instance, cluster.settings["DATABASE_URL"])
@@ -104,7 +106,7 @@ def check_lives(followers: list[Follower], cluster: Installed, row: str, load: O
     ][-1]
     keep(row, load.history, log, [one.session for one in followers])
     figure(row, "failed", load.failed, sum(load.statuses.values()))
-    figure(row, "events", sum(one.wrong(log) for one in followers), len(followers))
+    figure(row, "events", sum(one.wrong(log) for one in followers), tries)
     sent = Counter(one.method for one in load.history.operations)
     base = min(one.session.base for one in followers)
     kinds = Counter(
@@ -125,14 +127,14 @@ def test_its_process_dies(cluster: Installed, notifications: list[Process]) -> N
     alice = accounts.register(cluster.url, "Alice")
     followers = [Follower(transport, cluster.url, alice) for transport in TRANSPORTS]
     with Once(alice, 2, cluster.url) as load:
-        for tries in form.rounds("a process of many", short=2, long=30, share=0.05):
+        for tries in form.rounds("a process of many", short=2, long=30, share=0.08):
             load.go_on(10)
             victim = notifications[tries % len(notifications)]
             victim.kill()
             load.go_on(10)
             victim.start()
         load.go_on(10)
-    check_lives(followers, cluster, "process", load)
+    check_lives(followers, cluster, "process", load, tries)
     away = [seconds for one in followers for seconds in one.away]
     assert away, "nobody was connected to a process that was killed"
     figure("process", "back", max(away), len(away))
@@ -146,14 +148,14 @@ def test_no_request_fails_when_its_process_is_killed(
     alice = accounts.register(cluster.url, "Alice")
     followers = [Follower("sse", cluster.url, alice)]
     with Once(alice, 4, cluster.url) as load:
-        for tries in form.rounds("the process of a request", short=2, long=30, share=0.05):
+        for tries in form.rounds("the process of a request", short=2, long=30, share=0.08):
             process = tasks[tries % len(tasks)]
             load.go_on(5)
             process.kill()
             load.go_on(5)
             process.start()
         load.go_on(5)
-    check_lives(followers, cluster, "process", load)
+    check_lives(followers, cluster, "process", load, tries)
 
 
 @pytest.mark.fault("rolling")
@@ -166,7 +168,7 @@ def test_rolling_restart(cluster: Installed) -> None:
     exits: list[float] = []
     codes: list[int] = []
     with Once(alice, 2, cluster.url) as load:
-        for _ in form.rounds("through all processes", short=1, long=10, share=0.1):
+        for _ in form.rounds("through all processes", short=1, long=10, share=0.17):
             for process in processes:
                 load.go_on(10)
                 began = time.monotonic()
@@ -175,7 +177,7 @@ def test_rolling_restart(cluster: Installed) -> None:
                 load.go_on(10)
                 process.start()
         load.go_on(10)
-    check_lives(followers, cluster, "rolling", load)
+    check_lives(followers, cluster, "rolling", load, len(exits))
     away = [seconds for one in followers for seconds in one.away]
     figure("rolling", "back", max(away), len(away))
     figure("rolling", "exit", max(exits), len(exits))

@@ -140,17 +140,19 @@ async def gather(makers: list[Callable[[], Awaitable[Any]]], at_once: int = AT_O
     return list(await asyncio.gather(*map(one, makers)))
 
 
-async def linger(port: int, first: bytes, drops: bytes, pause: float) -> float:
+async def linger(port: int, first: bytes, drops: bytes, pause: float) -> tuple[float, bytes]:
     """Connect, send the first bytes, then one of the others after each pause.  Returns after how
-    many seconds the server has closed the connection."""
+    many seconds the server has closed the connection, and what it had sent."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     began = time.monotonic()
     writer.write(first)
 
+    came = bytearray()
+
     async def end() -> None:
         with suppress(ConnectionError):
-            while await reader.read(65536):
-                pass
+            while piece := await reader.read(65536):
+                came.extend(piece)
 
     ending = asyncio.ensure_future(end())
     try:
@@ -163,4 +165,4 @@ async def linger(port: int, first: bytes, drops: bytes, pause: float) -> float:
     finally:
         ending.cancel()
         writer.close()
-    return time.monotonic() - began
+    return time.monotonic() - began, bytes(came)

@@ -56,7 +56,7 @@ class Follower:
 
     def _connect(self) -> Reader | None:
         """A connection whose feed has begun; None when there is none to be had yet."""
-        where = {"since": self.session.position, "epoch": self.epoch}
+        where = {"since": self.position, "epoch": self.epoch}
         try:
             reader: Reader = dial(self.transport, self.url, self.person, **where)
         except Exception:  # each library has its own, and the next attempt shows what it is worth

@@ -18,6 +18,7 @@ FULL_MINUTES = 35  # of a soak in which each test is done as often as its long f
 MINUTES = float(os.environ.get("SOAK_MINUTES", FULL_MINUTES))
 SEED = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**9))
 HISTORIES = Path(os.environ["HISTORIES"]) if "HISTORIES" in os.environ else None
+FIXED_MINUTES = 5  # that all the tests take which are done once
 SAY_SECONDS = 15  # between two words about how far a test is
 
 
@@ -31,11 +32,11 @@ def rounds(name: str, *, short: int, long: int, share: float) -> Iterator[int]:
     """The numbers of a test's rounds, from 1.
 
     `short` of them, always.  A soak of the full length goes on until there were `long` and
-    `share` of its time is over; a shorter one in proportion.
+    `share` of the time that it has for such tests is over; a shorter one in proportion.
     """
     wanted = max(short, round(long * MINUTES / FULL_MINUTES)) if SOAK else short
     began = said = time.monotonic()
-    until = began + share * MINUTES * 60 if SOAK else began
+    until = began + share * max(0.0, MINUTES - FIXED_MINUTES) * 60 if SOAK else began
     number = 0
     while number < wanted or time.monotonic() < until:
         number += 1

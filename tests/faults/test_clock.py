@@ -22,7 +22,7 @@ from tests.support.readers import Reader, connect
 from tests.support.server import AppPy
 
 pytestmark = pytest.mark.fault("clock")
-LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1"
+LIBRARIES = ("/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib*/faketime/libfaketime.so.1")
 HOUR = 3600
 LIFE = 1.0  # seconds that a token has left once the clock was moved
 CLOSED_SECONDS = 10  # to wait for it at most: how late it was is measured
@@ -53,7 +53,8 @@ class Shifted(AppPy):
 @pytest.fixture
 def shifted(tmp_path: Path) -> Iterator[Shifted]:
     require("faketime")
-    server = Shifted(tmp_path, glob.glob(LIBRARIES)[0])
+    [library, *_] = [path for pattern in LIBRARIES for path in glob.glob(pattern)]
+    server = Shifted(tmp_path, library)
     try:
         server.start()
         yield server
@@ -97,25 +98,16 @@ def test_moved(shifted: Shifted) -> None:
         task = history.send(alice, "POST", "/tasks", {"title": f"Before {number}"}).task_id
         if shift:
             wrong.append(check_expiry(shifted, alice, shift))
-        else:
-            shifted.shift(0)
+        # Nobody has used this token when the clock goes back: it is of the future then.
+        later = accounts.register(shifted.url, "Bob")
+        shifted.shift(min(shift, 0))
+        assert later.rest.get("/tasks").status_code == 200
         history.send(alice, "PATCH", f"/tasks/{task}", {"title": f"After {number}"})
         history.send(alice, "POST", "/tasks", {"title": f"After {number}, too"})
         assert alice.rest.get("/tasks").status_code == 200
+        shifted.shift(shift)
     assert {one.outcome for one in history.operations} == {"ok"}
     log = [follower.finish(shifted.instance) for follower in followers][-1]
     keep("clock", history, log, [one.session for one in followers])
     figure("clock", "expiry", max(wrong), len(wrong))
     figure("clock", "order", sum(one.wrong(log) for one in followers), len(log))
-
-
-def test_a_clock_that_went_back_puts_nobody_out(shifted: Shifted) -> None:
-    """A token made an hour from now, as it were, by a process whose clock was ahead; on another,
-    which has never seen it."""
-    shifted.shift(HOUR)
-    alice = accounts.register(shifted.url, "Alice")
-    shifted.shift(0)
-    shifted.restart()
-    assert Rest(shifted.url, alice.token).get("/tasks").status_code == 200
-    reader = connect("sse", shifted.url, alice)
-    reader.close()

@@ -119,6 +119,12 @@ class StrictRequests:
 def _say_goodbye(app: Flask) -> None:
     """End every socket and stream; their clients come back, to whoever serves then."""
     from task_app import jobs
+
+    _end_connections()
+    jobs.stop(app)
+
+
+def _end_connections() -> None:
     from task_app.extensions import socketio
     from task_app.realtime.feeds import feeds
 
@@ -126,7 +132,15 @@ def _say_goodbye(app: Flask) -> None:
         subscriber.end("server_stopping")
     for session in list(socketio.server.eio.sockets.values()):
         session.close()  # those that have never become anybody's
-    jobs.stop(app)
+
+
+def _send_away() -> None:
+    """End those who came back before nobody was let in any more, and whoever is on the way:
+    a stream would keep the process until its grace is over, and its client from everybody else."""
+    from task_app.realtime.feeds import feeds
+
+    feeds.closing = True
+    _end_connections()
 
 
 def _serve_eventlet(app: Flask, listener: Any) -> None:
@@ -163,7 +177,7 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     log.info("stopping")
     _say_goodbye(app)
     eventlet.sleep(FAREWELL_SECONDS)
-    http.stop(GRACE_SECONDS)
+    http.stop(GRACE_SECONDS, _send_away)
     if engine.on:
         engine.stop()
 
@@ -219,6 +233,7 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     time.sleep(FAREWELL_SECONDS)  # what was sent before the stop is let in
     server.shutdown()
     server.server_close()
+    _send_away()
     under_way.wait(GRACE_SECONDS)
 
 

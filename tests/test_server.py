@@ -1,7 +1,8 @@
-"""The process: stopping in good order, many connections, keeping them, hashing aside."""
+"""The process: stopping in good order, many connections, keeping them."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import resource
@@ -13,41 +14,26 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from socketio.exceptions import SocketIOError
+from websockets.exceptions import WebSocketException
 
 from tests.conftest import eventlet_only
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Socket
-from tests.support.raw import answer, raw
+from tests.support.http import connect, read
+from tests.support.readers import dial
 from tests.support.server import Server
+from tests.support.snapshots import Background
 
 MANY = 1300  # eventlet.wsgi as it comes stops at 1 024
-LOGINS = 50
-ECHO_P99 = 0.1  # seconds (FAULTS.md)
+# How each library says that it could not connect.
+REFUSED = (OSError, WebSocketException, SocketIOError)
 
 
 def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def read(connection: sockets.socket) -> tuple[int, bytes]:
-    """One response, by its Content-Length: the status and the body."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        piece = connection.recv(65536)
-        assert piece, f"the connection ended after {got!r}"
-        got += piece
-    head, _, body = got.partition(b"\r\n\r\n")
-    lines = head.decode().lower().split("\r\n")
-    length = next(int(line[15:]) for line in lines if line.startswith("content-length:"))
-    while len(body) < length:
-        body += connection.recv(65536)
-    return int(lines[0].split()[1]), body
-
-
-def connect(server: Server) -> sockets.socket:
-    return sockets.create_connection(("127.0.0.1", server.port), timeout=10)
 
 
 @contextmanager
@@ -109,6 +95,31 @@ def test_idle_connections_do_not_delay_the_stop(start: Callable[..., Server]) ->
         assert idle.recv(1) == b""
 
 
+def come_back(server: Server, person: Person, transport: str) -> None:
+    """As clients do at once, when they are told to; until nobody listens any more."""
+    reader = dial(transport, server.url, person)
+    with contextlib.suppress(*REFUSED):
+        while True:
+            reader.until_ended()
+            reader = dial(transport, server.url, person)
+
+
+def test_who_comes_back_to_a_server_that_stops(start: Callable[..., Server]) -> None:
+    """They are told again, and hold up nobody."""
+    server = start()
+    alice = accounts.register(server.url, "Alice")
+    clients = [Background(come_back, server, alice, name) for name in ("sse", "fiber", "socketio")]
+    while alice.rest.get("/health").json()["connectedClients"] < len(clients):
+        assert not [client for client in clients if client.error]
+    began = time.monotonic()
+    server.signal()
+    assert server.wait() == 0
+    assert time.monotonic() - began < 5
+    for client in clients:
+        client.finish()
+    assert "Traceback" not in server.log
+
+
 @eventlet_only  # werkzeug's server closes after each response
 def test_keep_alive(server: Server, alice: Person) -> None:
     header = f"Authorization: Bearer {alice.token}"
@@ -134,33 +145,6 @@ def test_more_than_1024_connections(start: Callable[..., Server]) -> None:
             for connection in held:
                 connection.close()
     assert server.stop() == 0
-
-
-@eventlet_only
-def test_logins_do_not_stall_sockets(start: Callable[..., Server], record_property) -> None:
-    server = start(HASH_COST="15")  # as it is for users
-    alice = accounts.register(server.url, "Alice")
-    body = json.dumps({"username": alice.username, "password": PASSWORD}).encode()
-    login = request("POST", "/login", body, "Content-Type: application/json")
-    ws = raw(server)
-    assert ws.recv().startswith("40{")
-    held = [connect(server) for _ in range(LOGINS)]
-    for connection in held:
-        connection.sendall(login)
-    times = []
-    until = time.monotonic() + 1.5  # 50 hashes take longer than that on two threads
-    while time.monotonic() < until:
-        began = time.perf_counter()
-        answer(ws, '421["echo"]', "431")
-        times.append(time.perf_counter() - began)
-    assert [read(connection)[0] for connection in held] == [200] * LOGINS
-    for connection in held:
-        connection.close()
-    ws.close()
-    p99 = sorted(times)[int(len(times) * 0.99)]
-    record_property("echo_p99_ms", round(p99 * 1000, 2))
-    print(f"socket echo during {LOGINS} logins: p99 {p99 * 1000:.1f} ms of {len(times)}")
-    assert p99 <= ECHO_P99
 
 
 BROKEN = [

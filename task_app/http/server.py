@@ -88,9 +88,9 @@ class Server:
         self._listen()
         eventlet.spawn(self._sweep)
 
-    def stop(self, grace: float) -> None:
+    def stop(self, grace: float, send_away: Callable[[], None]) -> None:
         """Accept no more; return when every request under way is answered, or after `grace`
-        seconds."""
+        seconds.  `send_away` ends the requests that would never end by themselves."""
         self.stopping = True
         if self.accepting is not None:
             self.hub.remove(self.accepting)
@@ -103,6 +103,7 @@ class Server:
         # have to tell its client that this one failed.  What has come already is read at least.
         eventlet.sleep(NEW_SECONDS if any(one.new for one in self.connections) else 0)
         eventlet.sleep(0)
+        send_away()
         for connection in list(self.connections):
             connection.end_if_idle()
         if self.connections:

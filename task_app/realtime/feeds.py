@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from task_app import access, metrics
 from task_app.access import Actor
 from task_app.events import Event
+from task_app.extensions import socketio
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Feeds:
         self.rooms: defaultdict[str, set[Subscriber]] = defaultdict(set)
         self.of_user: defaultdict[int | None, set[Subscriber]] = defaultdict(set)
         self.connected: set[Subscriber] = set()  # signed in or not
+        self.closing = False  # whoever still comes is sent away
         # Around all that is sent of one event.
         self.together: Callable[[], AbstractContextManager[None]] = nullcontext
         # What becomes of a subscriber that took the events up to this number and has no room
@@ -109,11 +111,14 @@ class Feeds:
             self.rooms.clear()
             self.of_user.clear()
             self.connected.clear()
+            self.closing = False
 
     def connect(self, subscriber: Subscriber) -> None:
         """Count the connection.  It is in no room yet."""
         with self.lock:
             self.connected.add(subscriber)
+        if self.closing:  # not in here: its transport is still setting it up
+            socketio.start_background_task(subscriber.end, "server_stopping")
 
     def disconnect(self, subscriber: Subscriber) -> None:
         """The connection is gone."""

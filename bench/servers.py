@@ -46,7 +46,7 @@ START_SECONDS = 30
 def install(*, node: bool = True) -> None:
     """The bench's own venv, Node's packages and the C programs, each only when its list changed."""
     BUILD.mkdir(exist_ok=True)
-    lists = [BENCH / "requirements.txt", ROOT / "requirements.txt"]
+    lists = [BENCH / "requirements.txt"]
     once("venv", lists, _install_python)
     if node:
         packages = [PEERS / "node" / "package.json", PEERS / "node" / "package-lock.json"]

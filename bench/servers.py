@@ -47,7 +47,7 @@ def install(*, peers: bool = True) -> None:
     """The bench's own venv with Node in it, Node's packages and the C programs, each only when its
     list changed."""
     BUILD.mkdir(exist_ok=True)
-    lists = [BENCH / "requirements.txt", ROOT / "requirements.txt"]
+    lists = [BENCH / "requirements.txt"]
     once("venv", lists, _install_python)
     if peers:
         packages = [PEERS / "node" / "package.json", PEERS / "node" / "package-lock.json"]

@@ -4,6 +4,7 @@
     config.py            every setting; the only place that reads the environment
     task_app/
       __init__.py        create_app(), and this map
+      version.py         which version this is
       application.py     Flask without what this server has no use for
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
@@ -94,7 +95,8 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
     → database → transactions → logs
-    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured
+    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured,
+      version
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

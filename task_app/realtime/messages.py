@@ -35,8 +35,13 @@ class Answer:
 
 
 def answer(subscriber: Subscriber, event: str, payload: Any, dialect: Dialect) -> Answer:
-    """Do what the client asks under the name `event`.  Raises `AppError`."""
-    logs.begin_request()
+    """Do what the client asks under the name `event`.  Raises `AppError`.
+
+    The `request_id` in the payload is the request's id in the log and in its events, and its
+    idempotency key.
+    """
+    given = payload.get("request_id") if isinstance(payload, dict) else None
+    logs.begin_request(given if isinstance(given, str) else None)
     if not isinstance(payload, dict):
         raise AppError("invalid_payload", 400, "The payload must be one JSON object")
     payload = dict(payload)

@@ -21,13 +21,14 @@ from task_app.models.idempotency import KEY_LENGTH
 from task_app.realtime.door import PATHS
 from task_app.realtime.feeds import ENDINGS
 from task_app.realtime.messages import EVENT_COMMANDS, TARGETS
-from task_app.resources import event_outputs, openapi, outputs
+from task_app.resources import event_outputs, outputs
 from task_app.resources.base import DIALECTS
 from task_app.resources.inputs import Plugin
 from task_app.resources.openapi import Operation, first_sentence
 from task_app.resources.outputs import Json
 from task_app.resources.streams import EventStreamResource
 from task_app.schemas.task import PageQuery
+from task_app.version import VERSION
 
 DESCRIPTION = """\
 The same events and commands on Socket.IO, on raw WebSockets and as Server-Sent Events; where a
@@ -123,7 +124,7 @@ def build(routes: Iterable[tuple[Any, ...]], prefixes: Mapping[str, str]) -> Jso
     """The document; `routes` and `prefixes` are the URL table."""
     routes = list(routes)
     plugin = Plugin()
-    spec = APISpec("", openapi.VERSION, "3.1.0", plugins=[plugin])
+    spec = APISpec("", VERSION, "3.1.0", plugins=[plugin])
     requests = list(_requests(routes, plugin.converter))
     # Schemas inside of the commands', which stand in the messages themselves.
     schemas = {**spec.components.schemas, **outputs.COMMON}
@@ -135,7 +136,7 @@ def build(routes: Iterable[tuple[Any, ...]], prefixes: Mapping[str, str]) -> Jso
     operations: Json = {}
     for channel in channels:
         operations |= channel.operations
-    info = {"title": "Task server", "version": openapi.VERSION, "description": DESCRIPTION}
+    info = {"title": "Task server", "version": VERSION, "description": DESCRIPTION}
     return {
         "asyncapi": "3.0.0",
         "info": info,
@@ -175,7 +176,7 @@ def _request(event: str, operation: Operation, converter: Any) -> Request:
     beside: dict[str, Json] = {"token": {**_TOKEN, "description": "Goes before the connection's."}}
     if operation.keeps_answer:
         key = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH}
-        beside["request_id"] = {**key, "description": "The idempotency key."}
+        beside["request_id"] = {**key, "description": "The idempotency key; also in the events."}
     if 412 in operation.codes:
         version = {"type": "integer", "description": "Do it only if this is still the version."}
         beside["if_match"] = version
@@ -277,7 +278,7 @@ def _websocket(path: str, dialect: Dialect, requests: list[Request]) -> Channel:
 
 def _wrapped(request: Request) -> Json:
     told = {"type": {"const": request.event}, "data": request.payload}
-    told["request_id"] = {"description": "Comes back with the answer; the idempotency key."}
+    told["request_id"] = {"description": "Comes back with the answer, and is the idempotency key."}
     optional = ("request_id",) if request.needs_payload else ("request_id", "data")
     return outputs.object_of(told, optional=optional)
 

@@ -100,6 +100,10 @@ def _native(event_type: str, dialect: Dialect) -> Json:
         "actor_id": {**ID_OR_NULL, "description": "Who did it; null for the server itself."},
         "changes": {"type": "array", "items": TEXT, "description": "Names of changed fields."},
         "at": TIME,
+        "request_id": {
+            "type": ["string", "null"],
+            "description": "Of the request that caused it; null for the server itself.",
+        },
     }
     return outputs.object_of({**found, **_ENVELOPE, **beside})
 

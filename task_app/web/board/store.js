@@ -61,7 +61,8 @@ export class Store extends EventTarget {
     this.dispatchEvent(new CustomEvent("event", { detail: { ...event, before } }));
   }
 
-  #applyTask({ seq, epoch, type, task: id, actor_id: actor, changes, at, ...task }, before) {
+  #applyTask(event, before) {
+    const { seq, epoch, type, task: id, actor_id: actor, changes, at, request_id, ...task } = event;
     if (type === "task_deleted" || type === "task_removed") {
       this.remove(id);
       return;

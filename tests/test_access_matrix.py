@@ -49,6 +49,7 @@ TABLE: dict[str, Row] = {
     "POST /session": PUBLIC,
     "PUT /session": (401,) * 6,  # a cookie is what counts: test_sessions
     "DELETE /session": (401,) * 6,
+    "PATCH /session": ENTERED,
     "GET /people": OWN,
     "GET /activity": OWN,
     "GET /auth/verify": OWN,

@@ -94,6 +94,7 @@ ELSEWHERE: dict[str, Row] = {
     "GET /asyncapi.json": OPEN,
     "GET /": OPEN,
     "GET /board/<name>": (404,) * 6,  # only the names that are there
+    "GET /service-worker.js": OPEN,
     "GET /docs": OPEN,
     "GET /docs/assets/<name>": (404,) * 6,  # only the names that the page loads
 }

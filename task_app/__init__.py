@@ -55,6 +55,7 @@
         relay.py         committed events -> this process, in seq order, each once
         hints.py         "there is something to read", from process to process
         feeds.py         rooms -> subscribers of this process
+        whereabouts.py   who is here, to those who want to know
         replay.py        from the last event a client saw to the live feed
         messages.py      what a socket's client asks, whichever socket it is
         door.py          who comes in by a socket's URL: origin, header, ticket
@@ -87,7 +88,8 @@ The way of a change, whatever brings it:
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
     cli → server, reload, traces, bootstrap, jobs → resources, realtime.handlers, realtime.websocket
-    → realtime.sse → realtime.messages, realtime.door → realtime.replay → realtime.hints
+    → realtime.sse → realtime.messages, realtime.door
+    → realtime.replay, realtime.whereabouts → realtime.hints
     → commands
     → actions, people, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock

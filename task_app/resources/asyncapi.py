@@ -46,7 +46,9 @@ _POSITION: dict[str, Json] = {
     "epoch": {"type": "string", "description": "The `epoch` that came with it."},
 }
 _TOKEN: Json = {"type": "string", "description": "An access token."}
+_PEOPLE: Json = {"type": "boolean", "description": "Whether to be told who is here."}
 _TICKET: Json = {"type": "string", "description": "A one-use ticket, in place of a token."}
+_OPTIONAL = ("since", "epoch", "people")
 _SCHEMES: Mapping[str, Json] = {
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "ticket": {"type": "httpApiKey", "name": "ticket", "in": "query"},
@@ -205,7 +207,8 @@ def _endings() -> str:
 
 
 def _socketio(requests: list[Request]) -> Channel:
-    credentials = outputs.object_of({"token": _TOKEN, **_POSITION}, optional=("since", "epoch"))
+    told = {"token": _TOKEN, **_POSITION, "people": _PEOPLE}
+    credentials = outputs.object_of(told, optional=_OPTIONAL)
     channel = Channel(
         "socketio",
         "/socket.io/",
@@ -221,7 +224,8 @@ def _socketio(requests: list[Request]) -> Channel:
     words = channel.message("message", "Hello, and good-bye.", event_outputs.MESSAGE)
     either = {"anyOf": [outputs.ref(_name) for _name in ("Error", "NativeConflict")]}
     error = channel.message("error", "What went wrong; to the sender alone.", either)
-    channel.sends("notices", "What is no event.", [ready, *others, words, error])
+    here = channel.message("people", *event_outputs.PEOPLE)
+    channel.sends("notices", "What is no event.", [ready, *others, here, words, error])
     hello = channel.message(f"command.{SIGN_IN}", "Bring a token, or renew it.", credentials)
     channel.receives(SIGN_IN, "Sign in.", hello, [ready, error])
     for request in requests:
@@ -256,10 +260,12 @@ def _websocket(path: str, dialect: Dialect, requests: list[Request]) -> Channel:
     pong = channel.message("pong", "The answer to `ping`.", event_outputs.PONG)
     wrong = "What went wrong; `request_id` as it was sent."
     error = channel.message("error", wrong, event_outputs.raw_error(dialect))
-    channel.sends("notices", "What is no event.", [*notices, pong, error])
+    summary, schema = event_outputs.PEOPLE
+    here = channel.message("people", summary, event_outputs.raw("people", schema))
+    channel.sends("notices", "What is no event.", [*notices, here, pong, error])
     for name in ("auth", SIGN_IN):
-        told = {"type": {"const": name}, "token": _TOKEN, **_POSITION}
-        credentials = outputs.object_of(told, optional=("since", "epoch"))
+        told = {"type": {"const": name}, "token": _TOKEN, **_POSITION, "people": _PEOPLE}
+        credentials = outputs.object_of(told, optional=_OPTIONAL)
         hello = channel.message(f"command.{name}", "Bring a token, or renew it.", credentials)
         channel.receives(name, "Sign in.", hello, [notices[0], error])
     alive = outputs.object_of({"type": {"const": "ping"}})

@@ -50,6 +50,16 @@ NOTICES: Mapping[str, tuple[str, Json]] = {
         outputs.object_of({"reason": TEXT, **_ENVELOPE}),
     ),
 }
+# Told to those who sign in with `people`, which a stream cannot.
+PEOPLE: tuple[str, Json] = (
+    "Who is here, whenever that changes: the first hundred by name, and how many there are.",
+    outputs.object_of(
+        {
+            "here": {"type": "array", "items": outputs.object_of({"id": ID, "username": TEXT})},
+            "count": COUNT,
+        }
+    ),
+)
 MESSAGE = outputs.object_of({"data": TEXT})
 END = outputs.object_of({"reason": {"enum": list(ENDINGS)}})
 PONG = outputs.object_of({"type": {"const": "pong"}})

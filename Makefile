@@ -62,8 +62,8 @@ test-threading: install-dev  ## Run the whole suite without eventlet
 test-engine-off: install-dev  ## Run the whole suite with a greenlet for each WebSocket
 	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
 
-soak: install-dev  ## Run the long forms of tests that have one
-	@SOAK=1 $(BIN)/python -m pytest tests/test_schemathesis.py tests/test_slow_readers.py $(ARGS)
+soak: install-dev  ## Break it in every known way for 35 minutes, into docs/reliability.md (ARGS=--minutes=3)
+	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
 	@DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) $(ARGS)

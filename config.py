@@ -307,6 +307,9 @@ class Config:
         self.JWT_ACCESS_TOKEN_EXPIRES = timedelta(minutes=self.ACCESS_TOKEN_MINUTES)
         self.JWT_REFRESH_TOKEN_EXPIRES = timedelta(days=self.REFRESH_TOKEN_DAYS)
         self.JWT_ALGORITHM = "HS256"
+        # A clock that went back, or another process's that is behind, must not put anybody out:
+        # our tokens hold from the start, and what ends them is `exp`.
+        self.JWT_ENCODE_NBF = False
         self.JWT_ENCODE_ISSUER = self.JWT_DECODE_ISSUER = "task-server"
         self.RATELIMIT_STORAGE_URI = self.REDIS_URL or "memory://"
         if self.REDIS_URL:

@@ -44,6 +44,8 @@ def prepare(app: Flask, *, demo: bool = False) -> None:
             raise StartError("--demo has a password everybody knows: set HOST to 127.0.0.1.")
         app.config["ADMIN_PASSWORD"] = ADMIN_PASSWORD
     try:
+        with app.app_context():
+            _check_writable(app)
         with app.app_context(), _one_at_a_time(app):
             settle(app)
             _ensure_admin(app)
@@ -57,6 +59,18 @@ def prepare(app: Flask, *, demo: bool = False) -> None:
         raise StartError(f"The database cannot be used: {told}.") from error
     except AppError as error:
         raise StartError(f"The server cannot be set up: {error.message}.") from error
+
+
+def _check_writable(app: Flask) -> None:
+    """Refuse what is read-only: SQLite would open it all the same, and every write would fail.
+    Raises `StartError`."""
+    paths = [Path(app.instance_path)]
+    if db.engine.dialect.name == "sqlite":
+        database_file = Path(db.engine.url.database or "")
+        paths += [database_file.parent, *([database_file] if database_file.exists() else [])]
+    for path in paths:
+        if not os.access(path, os.W_OK):
+            raise StartError(f"{path} is read-only; let this user write to it.")
 
 
 def settle(app: Flask) -> None:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from tests.conftest import eventlet_only, sqlite_only
+from tests.faults.recorder import read_log
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.clients import Rest
 from tests.support.http import request
-from tests.support.recorder import read_log
 from tests.support.server import ASYNC_MODE, DATABASE, ROOT, Server
 
 JSON = "Content-Type: application/json"

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from task_app.postgres import WAIT_SECONDS
+from tests.faults.figures import figure
 from tests.support import accounts, postgres
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, Socket
@@ -59,10 +60,11 @@ def until(condition: Callable[[], Any], seconds: float = 10) -> None:
         pause.wait(0.01)
 
 
+@pytest.mark.fault("held_open")
 def test_no_reader_skips_a_transaction_held_open(
     postgresql: Databases, server: Server, alice: Person, listen: Listen, outside: Any
 ) -> None:
-    """FAULTS: n is held open; n+1 cannot be committed, so nobody can see it first."""
+    """n is held open; n+1 cannot be committed, so nobody can see it first."""
     hers = listen(alice, server.url)
     [seq] = outside.execute("UPDATE log_head SET seq = seq + 1 RETURNING seq").fetchone()
     outside.execute(
@@ -81,8 +83,8 @@ def test_no_reader_skips_a_transaction_held_open(
         made = later.result()
     last = hers.wait_for("task_created")
     assert (last["task"], last["seq"]) == (made["id"], seq + 1)
-    assert hers.wait_for("task_deleted")["seq"] == seq
-    assert [data["seq"] for _, data in hers.of_tasks()] == [seq, seq + 1]
+    came = [data["seq"] for _, data in hers.of_tasks()]
+    figure("held_open", "skipped", came != [seq, seq + 1])
 
 
 def test_a_slow_database_stalls_nobody_else(
@@ -145,6 +147,7 @@ def test_one_name_at_once_makes_one_account(server: Server) -> None:
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
 
 
+@pytest.mark.fault("same_version")
 def test_one_version_at_once(server: Server, alice: Person) -> None:
     path = f"/tasks/{alice.rest.new_task()['id']}"
 
@@ -154,9 +157,13 @@ def test_one_version_at_once(server: Server, alice: Person) -> None:
         )
 
     answers = together(*(lambda n=n: change(f"By {n}") for n in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [200, 412, 412, 412]
     won, *lost = sorted(answers, key=lambda answer: answer.status_code)
-    assert [answer.json()["current"] for answer in lost] == [won.json()] * 3
+    wrong = [
+        answer
+        for answer in lost
+        if answer.status_code != 412 or answer.json()["current"] != won.json()
+    ]
+    figure("same_version", "wrong", len(wrong) + (won.status_code != 200), len(lost))
 
 
 def test_two_admins_cannot_both_go(

@@ -20,12 +20,12 @@ from task_app import create_app, database, events
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
 from task_app.errors import AppError
+from tests.faults.load import Load
+from tests.faults.recorder import Session, check_delivery, read_log
 from tests.support import accounts, databases
 from tests.support.accounts import Person
-from tests.support.load import Load
 from tests.support.postgres import Databases
 from tests.support.readers import connect
-from tests.support.recorder import Session, check_delivery, read_log
 from tests.support.server import Server, running
 from tests.support.workers import Worker
 

@@ -15,18 +15,20 @@ import redis
 
 from deploy.services import Redis, free_port
 from tests.conftest import require
+from tests.faults import form
+from tests.faults.figures import figure
+from tests.faults.follower import Follower
+from tests.faults.load import Lives
+from tests.faults.recorder import keep
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest
-from tests.support.load import Load
 from tests.support.readers import Reader, connect
-from tests.support.recorder import Session, check_delivery, read_log
 from tests.support.server import Server
-from tests.support.snapshots import snapshot
 
 HINTED_SECONDS = 0.3  # the poll takes half a second on average
-DELAY_SECONDS = 2  # FAULTS
-SIGHT_SECONDS = {"up": 2, "down": 10}  # FAULTS: logout, in every process
+AWAY_SECONDS = 10 if form.SOAK else 1
+PATIENCE = 20  # seconds, for whoever should be put out sooner
 Start = Callable[..., Server]
 
 
@@ -71,14 +73,34 @@ def check_hinted(writer: Person, reader: Reader) -> float:
     return max(delays)
 
 
-def check_put_out(person: Person, server: Server, state: str) -> None:
-    """Who logs out on one process is put out of the other."""
-    reader = connect("gin", server.url, person)
-    assert person.rest.post("/logout").status_code == 200
-    began = time.monotonic()
-    assert reader.until_ended(SIGHT_SECONDS[state]) == 4401
-    print(f"put out {(time.monotonic() - began) * 1000:.0f} ms after logout, Redis is {state}")
-    assert Rest(server.url, person.token).get("/tasks").status_code == 401
+def log_out(boss: Person, user: Person) -> Any:
+    return user.rest.post("/logout")
+
+
+def disable(boss: Person, user: Person) -> Any:
+    return boss.rest.put(f"/users/{user.id}", {"is_active": False})
+
+
+def demote(boss: Person, user: Person) -> Any:
+    return boss.rest.put(f"/users/{user.id}", {"role": "member"})
+
+
+def check_sight(one: Server, two: Server, boss: Person, state: str) -> None:
+    """Who logs out, is disabled or demoted by one process loses sight in the other."""
+    ends = (log_out, disable, demote)
+    people = accounts.people(one.url, *(end.__name__ for end in ends))
+    boss.rest.put(f"/users/{people[2].id}", {"role": "admin"})
+    for end, person in zip(ends, people, strict=True):
+        reader = connect("gin", two.url, person)
+        assert end(boss, person).status_code == 200
+        began = time.monotonic()
+        if end is demote:
+            reader.notice("resync", PATIENCE)
+            reader.close()
+        else:
+            assert reader.until_ended(PATIENCE) == 4401
+            assert Rest(two.url, person.token).get("/tasks").status_code == 401
+        figure("sight", state, time.monotonic() - began)
 
 
 RUBBISH: list[Any] = [
@@ -96,6 +118,7 @@ RUBBISH: list[Any] = [
 ]
 
 
+@pytest.mark.fault("sight")
 def test_a_hint_is_faster_than_the_poll(pair: tuple[Server, Server], service: Redis) -> None:
     one, two = pair
     alice = accounts.register(one.url, "Alice")
@@ -108,39 +131,38 @@ def test_a_hint_is_faster_than_the_poll(pair: tuple[Server, Server], service: Re
             assert client.publish(channel, rubbish) == 2
     check_hinted(alice, reader)  # nobody has gone deaf
     assert len(reader.events) == before + 7  # and nothing else was heard
-    check_put_out(accounts.register(one.url, "Bob"), two, "up")
+    check_sight(one, two, accounts.admin(one), "up")
     assert [one.stop(), two.stop()] == [0, 0]
     assert "Traceback" not in one.log + two.log
 
 
+@pytest.mark.fault("redis", "sight")
 def test_killed_under_load(pair: tuple[Server, Server], service: Redis, tmp_path: Path) -> None:
-    """FAULTS, in a short form: no REST error, no event lost, and none late."""
+    """No REST error, no event lost, and none late."""
     one, two = pair
-    alice, bob, charlie = accounts.people(one.url, "Alice", "Bob", "Charlie")
-    _, seq, epoch = snapshot("sse", two.url, alice)
-    session, reader = (
-        Session(alice.id, "member", seq),
-        connect("sse", two.url, alice, since=seq, epoch=epoch),
-    )
-    his = connect("sse", two.url, bob)
-    with Load(alice, writers=2) as load:
-        load.go_on(20)
-        service.kill()
-        until(two, "down")
-        during = max(delay(bob, his) for _ in range(2))
-        check_put_out(charlie, two, "down")
-        load.go_on(20)
-        service.start()
-        until(two, "up")
-        after = check_hinted(bob, his)
-    assert set(load.statuses) == {201}
-    print(f"without Redis {during * 1000:.0f} ms, after it {after * 1000:.0f} ms at most")
-    assert max(during, after) <= DELAY_SECONDS
-    log = read_log(tmp_path)
-    mine = [entry.seq for entry in log if entry.may_see(alice.id, "member")]
-    reader.until_seq(mine[-1])
-    session.seen = reader.events
-    check_delivery(log, session, log[-1].seq)
+    boss = accounts.admin(one)
+    alice, bob = accounts.people(one.url, "Alice", "Bob")
+    follower, his = Follower("sse", two.url, alice), connect("sse", two.url, bob)
+    delays: list[float] = []
+    with Lives(alice, 2) as load:
+        for _ in form.rounds("Redis killed", short=1, long=12, share=0.11):
+            load.go_on(10)
+            service.kill()
+            back = time.monotonic() + AWAY_SECONDS
+            until(two, "down")
+            check_sight(one, two, boss, "down")
+            while time.monotonic() < back or len(delays) < 2:
+                delays.append(delay(bob, his))
+            service.start()
+            until(two, "up")
+            delays.append(check_hinted(bob, his))
+        load.go_on(10)
+    log = follower.finish(tmp_path)
+    keep("redis", load.history, log, [follower.session])
+    requests = sum(load.statuses.values())
+    figure("redis", "errors", requests - load.statuses[200] - load.statuses[201], requests)
+    figure("redis", "events", follower.wrong(log), len(log))
+    figure("redis", "delay", max(delays), len(delays))
     assert [one.stop(), two.stop()] == [0, 0]
     assert "Traceback" not in one.log + two.log
 

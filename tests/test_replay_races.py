@@ -14,10 +14,10 @@ import pytest
 
 from task_app.access import SYSTEM
 from task_app.commands import execute
+from tests.faults.recorder import read_log
 from tests.support import accounts, databases, statements
 from tests.support.accounts import Person
 from tests.support.polling import Polling
-from tests.support.recorder import read_log
 from tests.support.server import Server
 
 # So many events that the replay is not over when the client has taken its first: of short ones a

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.faults.recorder import Recorder, Session, check_delivery, check_fold, read_log
 from tests.support.accounts import Person
 from tests.support.readers import TRANSPORTS, Reader, connect, dial
-from tests.support.recorder import Recorder, Session, check_delivery, check_fold, read_log
 from tests.support.server import Server
 from tests.support.snapshots import Background, snapshot
 

@@ -13,10 +13,10 @@ import requests
 
 from task_app.access import SYSTEM
 from task_app.commands import execute
+from tests.faults.recorder import bare
 from tests.support import accounts, databases, statements
 from tests.support.accounts import Person
 from tests.support.readers import RAW_PATHS, TRANSPORTS, Reader, StreamReader, connect, lines, parse
-from tests.support.recorder import bare
 from tests.support.server import Server
 from tests.support.snapshots import snapshot
 

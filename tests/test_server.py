@@ -1,4 +1,4 @@
-"""The process: stopping in good order, many connections, keeping them, hashing aside."""
+"""The process: stopping in good order, many connections, keeping them."""
 
 from __future__ import annotations
 
@@ -18,36 +18,15 @@ from tests.conftest import eventlet_only
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Socket
-from tests.support.raw import answer, raw
+from tests.support.http import connect, read
 from tests.support.server import Server
 
 MANY = 1300  # eventlet.wsgi as it comes stops at 1 024
-LOGINS = 50
-ECHO_P99 = 0.1  # seconds (FAULTS.md)
 
 
 def request(method: str, path: str, body: bytes = b"", *headers: str) -> bytes:
     lines = [f"{method} {path} HTTP/1.1", "Host: x", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
-
-
-def read(connection: sockets.socket) -> tuple[int, bytes]:
-    """One response, by its Content-Length: the status and the body."""
-    got = b""
-    while b"\r\n\r\n" not in got:
-        piece = connection.recv(65536)
-        assert piece, f"the connection ended after {got!r}"
-        got += piece
-    head, _, body = got.partition(b"\r\n\r\n")
-    lines = head.decode().lower().split("\r\n")
-    length = next(int(line[15:]) for line in lines if line.startswith("content-length:"))
-    while len(body) < length:
-        body += connection.recv(65536)
-    return int(lines[0].split()[1]), body
-
-
-def connect(server: Server) -> sockets.socket:
-    return sockets.create_connection(("127.0.0.1", server.port), timeout=10)
 
 
 @contextmanager
@@ -134,33 +113,6 @@ def test_more_than_1024_connections(start: Callable[..., Server]) -> None:
             for connection in held:
                 connection.close()
     assert server.stop() == 0
-
-
-@eventlet_only
-def test_logins_do_not_stall_sockets(start: Callable[..., Server], record_property) -> None:
-    server = start(HASH_COST="15")  # as it is for users
-    alice = accounts.register(server.url, "Alice")
-    body = json.dumps({"username": alice.username, "password": PASSWORD}).encode()
-    login = request("POST", "/login", body, "Content-Type: application/json")
-    ws = raw(server)
-    assert ws.recv().startswith("40{")
-    held = [connect(server) for _ in range(LOGINS)]
-    for connection in held:
-        connection.sendall(login)
-    times = []
-    until = time.monotonic() + 1.5  # 50 hashes take longer than that on two threads
-    while time.monotonic() < until:
-        began = time.perf_counter()
-        answer(ws, '421["echo"]', "431")
-        times.append(time.perf_counter() - began)
-    assert [read(connection)[0] for connection in held] == [200] * LOGINS
-    for connection in held:
-        connection.close()
-    ws.close()
-    p99 = sorted(times)[int(len(times) * 0.99)]
-    record_property("echo_p99_ms", round(p99 * 1000, 2))
-    print(f"socket echo during {LOGINS} logins: p99 {p99 * 1000:.1f} ms of {len(times)}")
-    assert p99 <= ECHO_P99
 
 
 BROKEN = [

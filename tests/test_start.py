@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import stat
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import sqlite_only
-from tests.support import databases
 from tests.support.server import Server, refusal
 
 SHORT, EXAMPLE = "too-short", "your_jwt_secret_key_your_jwt_secret_key"
@@ -65,12 +63,6 @@ def test_kept_secret_that_is_short(tmp_path: Path) -> None:
     check(tmp_path, "jwt_secret_key")
 
 
-def test_newer_schema(start: Callable[..., Server], tmp_path: Path) -> None:
-    assert start().stop() == 0
-    databases.run(tmp_path, "UPDATE alembic_version SET version_num = '9999'")
-    check(tmp_path, "newer version", "9999")
-
-
 @sqlite_only
 def test_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "tasks.db").write_text("These are the minutes of the meeting. " * 100)
@@ -86,20 +78,6 @@ def test_directory_in_place_of_the_file(tmp_path: Path) -> None:
 def test_file_in_place_of_the_instance_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     check(tmp_path / "file", "instance folder")
-
-
-@sqlite_only
-@pytest.mark.skipif(os.geteuid() == 0, reason="permissions do not bind root")
-def test_read_only(start: Callable[..., Server], tmp_path: Path) -> None:
-    assert start().stop() == 0
-    (tmp_path / "tasks.db").chmod(0o400)
-    check(tmp_path, "database")
-    (tmp_path / "tasks.db").chmod(0o600)
-    tmp_path.chmod(0o500)
-    try:
-        check(tmp_path)
-    finally:
-        tmp_path.chmod(0o700)
 
 
 def test_port_in_use(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from tests.faults.recorder import Recorder, Session, check_delivery, read_log
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.readers import TRANSPORTS, Reader, connect
-from tests.support.recorder import Recorder, Session, check_delivery, read_log
 from tests.support.server import Server
 
 WHO, WHICH = st.integers(0, 2), st.integers(0, 7)

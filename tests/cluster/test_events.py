@@ -7,19 +7,27 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import requests
+import pytest
 
 from deploy.cluster import Process
 from tests.cluster.conftest import Installed
+from tests.faults import form
+from tests.faults.figures import figure
+from tests.faults.follower import Follower
+from tests.faults.load import Lives, Load
+from tests.faults.recorder import (
+    OK,
+    Logged,
+    Operation,
+    Session,
+    check_delivery,
+    keep,
+    read_log,
+)
 from tests.support import accounts
-from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
-from tests.support.load import Load
 from tests.support.readers import TRANSPORTS, Reader, connect
-from tests.support.recorder import Logged, Session, check_delivery, read_log
 from tests.support.snapshots import snapshot
-
-EXIT_SECONDS, BACK_SECONDS = 10, 5  # FAULTS
 
 
 def log_of(cluster: Installed, since: int) -> list[Logged]:
@@ -76,118 +84,99 @@ def test_counts_over_all_processes(
         assert {"type": came["type"], "data": came["data"]} == message
 
 
-def resume(
-    url: str, name: str, reader: Reader, session: Session, person: Person, epoch: str
-) -> Any:
-    """What a client does when its connection ends: come back with the last event it saw."""
-    reader.until_ended()
-    session.seen += reader.events
-    return connect(name, url, person, since=session.position, epoch=epoch)
+class Once(Lives):
+    """Sends nothing twice: what fails has failed."""
+
+    def insist(self, client: Rest, method: str, path: str, body: Any = None) -> Operation | None:
+        done = self.send(client, method, path, body)
+        return done if done.outcome == OK else None
+
+    @property
+    def failed(self) -> int:
+        return sum(count for status, count in self.statuses.items() if status not in (200, 201))
 
 
+def check_lives(followers: list[Follower], cluster: Installed, row: str, load: Once) -> None:
+    """No request failed, each change was made once, and everybody heard of it once."""
+    log = [
+        follower.finish(cluster.instance, cluster.settings["DATABASE_URL"])
+        for follower in followers
+    ][-1]
+    keep(row, load.history, log, [one.session for one in followers])
+    figure(row, "failed", load.failed, sum(load.statuses.values()))
+    figure(row, "events", sum(one.wrong(log) for one in followers), len(followers))
+    sent = Counter(one.method for one in load.history.operations)
+    base = min(one.session.base for one in followers)
+    kinds = Counter(
+        one.type
+        for one in log
+        if one.seq > base and one.type.startswith("task_") and one.may_see(load.person.id, "member")
+    )
+    assert kinds == {
+        "task_created": sent["POST"],
+        "task_status_changed": sent["PATCH"],
+        "task_deleted": sent["DELETE"],
+    }
+
+
+@pytest.mark.fault("process")
 def test_its_process_dies(cluster: Installed, notifications: list[Process]) -> None:
     """The clients of a killed process go on at the gateway, which finds another."""
     alice = accounts.register(cluster.url, "Alice")
-    _, seq, epoch = snapshot("sse", cluster.url, alice)
-    victim = notifications[0]
-    readers = {
-        name: connect(name, victim.url, alice, since=seq, epoch=epoch) for name in TRANSPORTS
-    }
-    sessions = {name: Session(alice.id, "member", seq) for name in TRANSPORTS}
-    with Load(alice, 2, cluster.url) as load:
+    followers = [Follower(transport, cluster.url, alice) for transport in TRANSPORTS]
+    with Once(alice, 2, cluster.url) as load:
+        for tries in form.rounds("a process of many", short=2, long=30, share=0.05):
+            load.go_on(10)
+            victim = notifications[tries % len(notifications)]
+            victim.kill()
+            load.go_on(10)
+            victim.start()
         load.go_on(10)
-        victim.kill()
-        began = time.monotonic()
-        for name, reader in readers.items():
-            readers[name] = resume(cluster.url, name, reader, sessions[name], alice, epoch)
-        back = time.monotonic() - began
-        load.go_on(10)
-    victim.start()
-    for name, reader in readers.items():
-        check(cluster, sessions[name], reader)
-        reader.close()
-    print(f"five clients back after {back * 1000:.0f} ms")
-    assert back <= BACK_SECONDS
-    assert set(load.statuses) == {201}
+    check_lives(followers, cluster, "process", load)
+    away = [seconds for one in followers for seconds in one.away]
+    assert away, "nobody was connected to a process that was killed"
+    figure("process", "back", max(away), len(away))
 
 
-class Lives(Load):
-    """Each writer takes one task after the other from its beginning to its end."""
-
-    def _send(self, client: Rest, body: dict[str, str]) -> None:
-        statuses: list[int | None] = []
-        try:
-            made = client.post("/tasks", body)
-            statuses.append(made.status_code)
-            path = f"/tasks/{made.json()['id']}"
-            for method, change in (
-                ("GET", None),
-                ("PATCH", {"status": "in_progress"}),
-                ("PUT", {"done": True}),
-                ("DELETE", None),
-            ):
-                statuses.append(client.request(method, path, json=change).status_code)
-        except (requests.RequestException, KeyError):
-            statuses.append(None)
-            client.session.close()
-        with self.changed:
-            self.statuses.update(statuses)
-            self.changed.notify_all()
-
-
-def check_lives(cluster: Installed, base: int, alice: Person, load: Lives) -> None:
-    """No request failed, and each change was made once."""
-    lives = load.statuses[201]
-    assert load.statuses == {201: lives, 200: 4 * lives}, cluster.gateway.log
-    kinds = Counter(
-        one.type
-        for one in log_of(cluster, base)
-        if one.type.startswith("task_") and one.may_see(alice.id, "member")
-    )
-    made = {"task_created": lives, "task_status_changed": 2 * lives, "task_deleted": lives}
-    assert kinds == made
-
-
+@pytest.mark.fault("process")
 def test_no_request_fails_when_its_process_is_killed(
     cluster: Installed, tasks: list[Process]
 ) -> None:
     """`kill -9` of one process after the other: the gateway sends what they were at to another."""
     alice = accounts.register(cluster.url, "Alice")
-    _, seq, _ = snapshot("sse", cluster.url, alice)
-    with Lives(alice, 4, cluster.url) as load:
-        for process in tasks:
+    followers = [Follower("sse", cluster.url, alice)]
+    with Once(alice, 4, cluster.url) as load:
+        for tries in form.rounds("the process of a request", short=2, long=30, share=0.05):
+            process = tasks[tries % len(tasks)]
             load.go_on(5)
             process.kill()
             load.go_on(5)
             process.start()
         load.go_on(5)
-    print(f"{sum(load.statuses.values())} requests, {len(tasks)} processes killed, none failed")
-    check_lives(cluster, seq, alice, load)
+    check_lives(followers, cluster, "process", load)
 
 
+@pytest.mark.fault("rolling")
 def test_rolling_restart(cluster: Installed) -> None:
     """One process after the other, under load: no request fails, nobody misses anything."""
     alice = accounts.register(cluster.url, "Alice")
-    _, seq, epoch = snapshot("sse", cluster.url, alice)
-    session = Session(alice.id, "member", seq)
-    reader = connect("sse", cluster.url, alice, since=seq, epoch=epoch)
-    slowest = 0.0
-    with Lives(alice, 2, cluster.url) as load:
-        # (Nobody stands in for the one process of users.)
-        for process in cluster.of("tasks") + cluster.of("notifications"):
-            load.go_on(10)
-            began = time.monotonic()
-            assert process.stop() == 0
-            slowest = max(slowest, time.monotonic() - began)
-            load.go_on(10)
-            process.start()
-            if reader.ended:
-                reader = resume(cluster.url, "sse", reader, session, alice, epoch)
+    # (Nobody stands in for the one process of users.)
+    processes = cluster.of("tasks") + cluster.of("notifications")
+    followers = [Follower(transport, cluster.url, alice) for transport in TRANSPORTS]
+    exits: list[float] = []
+    codes: list[int] = []
+    with Once(alice, 2, cluster.url) as load:
+        for _ in form.rounds("through all processes", short=1, long=10, share=0.1):
+            for process in processes:
+                load.go_on(10)
+                began = time.monotonic()
+                codes.append(process.stop())
+                exits.append(time.monotonic() - began)
+                load.go_on(10)
+                process.start()
         load.go_on(10)
-    if reader.ended:
-        reader = resume(cluster.url, "sse", reader, session, alice, epoch)
-    check(cluster, session, reader)
-    reader.close()
-    print(f"{sum(load.statuses.values())} requests, none failed; slowest stop {slowest:.2f} s")
-    check_lives(cluster, seq, alice, load)
-    assert slowest <= EXIT_SECONDS
+    check_lives(followers, cluster, "rolling", load)
+    away = [seconds for one in followers for seconds in one.away]
+    figure("rolling", "back", max(away), len(away))
+    figure("rolling", "exit", max(exits), len(exits))
+    figure("rolling", "code", sum(code != 0 for code in codes), len(codes))

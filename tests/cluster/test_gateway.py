@@ -21,10 +21,10 @@ import requests
 
 from deploy.cluster import Gateway, Process
 from tests.cluster.conftest import Installed
+from tests.faults.recorder import Logged, read_log
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.clients import Rest
-from tests.support.recorder import Logged, read_log
 
 EACH = 4  # requests of a kind; every other one goes to the process that dies
 ESTABLISHED = "01"

@@ -33,3 +33,22 @@ def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:
     """One request; its headers are given as they stand, none is added but `Host`."""
     head = [f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]
     return "\r\n".join(head).encode("latin-1") + body
+
+
+def read(connection: socket.socket) -> tuple[int, bytes]:
+    """One response, by its Content-Length: the status and the body."""
+    got = b""
+    while b"\r\n\r\n" not in got:
+        piece = connection.recv(65536)
+        assert piece, f"the connection ended after {got!r}"
+        got += piece
+    head, _, body = got.partition(b"\r\n\r\n")
+    lines = head.decode().lower().split("\r\n")
+    length = next(int(line[15:]) for line in lines if line.startswith("content-length:"))
+    while len(body) < length:
+        body += connection.recv(65536)
+    return int(lines[0].split()[1]), body
+
+
+def connect(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=10)

@@ -13,13 +13,19 @@ Tasks = dict[int, dict[str, Any]]
 
 
 def snapshot(transport: str, url: str, person: Person) -> tuple[Tasks, int, str]:
-    """All tasks this person sees, by id, with the seq and the epoch from which to listen."""
+    """All tasks this person sees, by id, with the seq and the epoch from which to listen: those
+    of the first page, where there are several."""
     if transport == "gin":  # this family has no list over REST
         return _over_socket(connect("gin", url, person))
     answer = person.rest.get(f"{REST_PREFIX[transport]}/tasks?limit=1000")
-    assert answer.status_code == 200 and "next" not in answer.links
-    tasks = {task["id"]: task for task in answer.json()}
-    return tasks, int(answer.headers["X-Event-Seq"]), answer.headers["X-Event-Epoch"]
+    seq, epoch = int(answer.headers["X-Event-Seq"]), answer.headers["X-Event-Epoch"]
+    tasks: Tasks = {}
+    while True:
+        assert answer.status_code == 200, answer.text
+        tasks |= {task["id"]: task for task in answer.json()}
+        if "next" not in answer.links:
+            return tasks, seq, epoch
+        answer = person.rest.get(answer.links["next"]["url"])
 
 
 def _over_socket(reader: RawReader) -> tuple[Tasks, int, str]:

@@ -1,25 +1,33 @@
-"""The recorder and the checker of FAULTS: what was sent, what came back, and what must hold.
+"""The recorder and the checker: what was sent, what came back, and what must hold.
 
     history = Recorder()
     history.send(alice, "POST", "/tasks", {"title": "Sow"})     # from any thread
-    history.check(server, admin)                                # writes, log
-    check_delivery(log, session)                                # for each reading client
+    history.check(final, log)                                   # writes, log
+    check_delivery(log, session, until)                         # for each reading client
+    keep("killed", history, log, [session])                     # for who wants to look at it
 
 The checker derives who may see what from the events themselves, not from the server's rooms.
 """
 
 from __future__ import annotations
 
+import gzip
+import itertools
 import json
 import threading
-from dataclasses import dataclass, field
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.faults import form
 from tests.support import databases
 from tests.support.accounts import Person
+from tests.support.clients import Rest
 from tests.support.readers import Seen
 
 OK, FAIL, UNKNOWN = "ok", "fail", "unknown"
@@ -28,7 +36,10 @@ TASK_EVENTS = ("task_created", "task_updated", "task_status_changed", "task_dele
 
 @dataclass(frozen=True)
 class Operation:
-    """`body` is what was sent; `answer` what came back: the JSON, None when nothing did."""
+    """`body` is what was sent; `answer` what came back: the JSON, None when nothing did.
+
+    `retry_after` is that header's value; `at` the time (monotonic) at which it was sent.
+    """
 
     who: int
     method: str
@@ -37,6 +48,8 @@ class Operation:
     outcome: str
     status: int | None
     answer: Any
+    retry_after: str | None = None
+    at: float = 0.0
 
     @property
     def task_id(self) -> int | None:
@@ -75,18 +88,31 @@ class Recorder:
         self.lock = threading.Lock()
 
     def send(
-        self, person: Person, method: str, path: str, body: Any = None, **options: Any
+        self,
+        person: Person,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        by: Rest | None = None,
+        **options: Any,
     ) -> Operation:
-        """Send a write over REST and keep what became of it.  Raises nothing."""
-        status, answer, outcome = None, None, UNKNOWN
+        """Send a write over REST, by a client of the caller's own if there is one, and keep what
+        became of it.  Raises nothing."""
+        status, answer, outcome, retry_after = None, None, UNKNOWN, None
+        began = time.monotonic()
+        client = by or person.rest
         try:
-            came = person.rest.request(method, path, json=body, **options)
-            status, answer = came.status_code, came.json()
+            came = client.request(method, path, json=body, **options)
+            status, retry_after = came.status_code, came.headers.get("Retry-After")
+            answer = came.json()
             if status < 500:
                 outcome = OK if status < 400 else FAIL
         except (requests.RequestException, ValueError):
-            pass  # it may or may not have happened
-        return self.keep(Operation(person.id, method, path, body, outcome, status, answer))
+            client.session.close()  # it may or may not have happened
+        return self.keep(
+            Operation(person.id, method, path, body, outcome, status, answer, retry_after, began)
+        )
 
     def keep(self, operation: Operation) -> Operation:
         with self.lock:
@@ -96,44 +122,54 @@ class Recorder:
     def check(self, final: dict[int, dict[str, Any]], log: list[Logged]) -> None:
         """Everything about writes: `final` is all tasks by id, `log` the whole log."""
         check_log(log)
-        self.check_acknowledged(final)
-        self.check_unknown(log)
+        assert not (lost := self.lost(final)), lost[:3]
+        assert not (torn := self.torn(log)), torn[:3]
         assert fold({}, log) == final
 
-    def check_acknowledged(self, final: dict[int, dict[str, Any]]) -> None:
-        """Every acknowledged write is in the final state, or under a later version."""
-        deleted = {one.task_id for one in self.operations if one.method == "DELETE"}
-        acknowledged = [one for one in self.operations if one.outcome == OK]
-        gone = {one.task_id for one in acknowledged if one.method == "DELETE"}
-        assert not gone & final.keys()
+    def lost(self, final: dict[int, dict[str, Any]]) -> list[Operation]:
+        """The acknowledged writes that are not in the final state, nor under a later version."""
+        deletions = [one for one in self.operations if one.method == "DELETE"]
+        gone = {one.task_id: one for one in deletions if one.outcome == OK}
+        deleted = {one.task_id for one in deletions}
         unsure = {one.task_id for one in self.operations if one.outcome == UNKNOWN}
         latest: dict[int | None, Operation] = {}
-        for one in acknowledged:
-            if one.method != "DELETE" and one.task_id not in deleted:
+        for one in self.operations:
+            if one.outcome == OK and one.method != "DELETE" and one.task_id not in deleted:
                 known = latest.get(one.task_id)
                 if known is None or known.answer["version"] < one.answer["version"]:
                     latest[one.task_id] = one
-        for task_id, one in latest.items():
-            assert task_id in final, one
-            now = final[task_id]
-            if task_id not in unsure:
-                assert now == {key: one.answer[key] for key in now}, one
-            assert now["version"] >= one.answer["version"], one
+        back = [gone[task_id] for task_id in gone.keys() & final.keys()]
+        return back + [
+            one
+            for task_id, one in latest.items()
+            if not _is_in(final.get(task_id or 0), one.answer, exactly=task_id not in unsure)
+        ]
 
-    def check_unknown(self, log: list[Logged]) -> None:
-        """A create of unknown outcome, known by its title, is there at most once and whole; a
-        refused one is not."""
-        for one in self.operations:
-            if one.method != "POST" or one.outcome == OK or not isinstance(one.body, dict):
-                continue
-            made = [
-                entry
-                for entry in log
-                if entry.type == "task_created" and entry.data["title"] == one.body.get("title")
-            ]
-            assert len(made) <= (0 if one.outcome == FAIL else 1), one
-            for entry in made:
-                assert {key: entry.data[key] for key in one.body} == one.body
+    def torn(self, log: list[Logged]) -> list[Operation]:
+        """The creates of unknown outcome, known by their titles, that are there in part or more
+        than once; and the refused ones that are there."""
+        made: dict[str, list[Logged]] = {}
+        for entry in log:
+            if entry.type == "task_created":
+                made.setdefault(entry.data["title"], []).append(entry)
+        asked = [
+            one
+            for one in self.operations
+            if one.method == "POST" and one.outcome != OK and isinstance(one.body, dict)
+        ]
+        return [
+            one
+            for one in asked
+            if len(found := made.get(one.body.get("title"), [])) > (one.outcome == UNKNOWN)
+            or any({key: entry.data[key] for key in one.body} != one.body for entry in found)
+        ]
+
+
+def _is_in(now: dict[str, Any] | None, told: dict[str, Any], *, exactly: bool) -> bool:
+    """Whether a task is as an answer told, or (unless `exactly`) is at a later version."""
+    if now is None or now["version"] < told["version"]:
+        return False
+    return not exactly or now == {key: told[key] for key in now}
 
 
 def read_log(instance: Path, url: str | None = None) -> list[Logged]:
@@ -184,21 +220,31 @@ class Session:
         return max([self.base, *(one.seq for one in self.seen)])
 
 
-def check_delivery(log: list[Logged], session: Session, until: int) -> None:
-    """Each event up to `until` reached this client if it may see it: once, in order; and no
-    other did."""
+def astray(log: list[Logged], session: Session, until: int) -> dict[str, list[int]]:
+    """The events up to `until` that did not reach this client as they should: those that it may
+    see once, in order, and no other.  Empty when all is well."""
     expected = [
         one.seq
         for one in log
         if session.base < one.seq <= until and one.may_see(session.user_id, session.role)
     ]
     came = [one.seq for one in session.seen if one.seq <= until]
-    assert came == expected, {
-        "user": session.user_id,
+    if came == expected:
+        return {}
+    times = Counter(came)
+    found = {
         "missing": sorted(set(expected) - set(came)),
         "strange": sorted(set(came) - set(expected)),
-        "twice": sorted({seq for seq in came if came.count(seq) > 1}),
+        "twice": sorted(seq for seq, count in times.items() if count > 1),
+        "late": [after for before, after in itertools.pairwise(came) if after < before],
     }
+    return {name: seqs for name, seqs in found.items() if seqs}
+
+
+def check_delivery(log: list[Logged], session: Session, until: int) -> None:
+    """Each event up to `until` reached this client if it may see it: once, in order; and no
+    other did."""
+    assert not (found := astray(log, session, until)), {"user": session.user_id, **found}
 
 
 def check_fold(before: dict[int, Any], seen: list[Seen], fresh: dict[int, Any]) -> None:
@@ -220,3 +266,21 @@ ENVELOPE = ("task", "type", "seq", "epoch", "actor_id", "changes", "at")
 def bare(body: dict[str, Any]) -> dict[str, Any]:
     """The task of an event, without what goes beside it on Socket.IO and SSE."""
     return {key: value for key, value in body.items() if key not in ENVELOPE}
+
+
+def keep(
+    name: str, history: Recorder, log: Iterable[Logged], sessions: Iterable[Session] = ()
+) -> None:
+    """Keep a run's history in a file of its own, where that is asked for: a line for each thing
+    that was sent, that was seen, and that is in the log."""
+    if form.HISTORIES is None:
+        return
+    form.HISTORIES.mkdir(parents=True, exist_ok=True)
+    with gzip.open(form.HISTORIES / f"{name}.jsonl.gz", "wt") as file:
+        for one in history.operations:
+            file.write(json.dumps({"sent": asdict(one)}) + "\n")
+        for number, session in enumerate(sessions):
+            for seen in session.seen:
+                file.write(json.dumps({"client": number, "seen": asdict(seen)}) + "\n")
+        for entry in log:
+            file.write(json.dumps({"logged": asdict(entry)}) + "\n")

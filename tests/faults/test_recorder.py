@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.readers import Seen
-from tests.support.recorder import (
+from tests.faults.recorder import (
     FAIL,
     OK,
     UNKNOWN,
@@ -19,6 +18,7 @@ from tests.support.recorder import (
     check_fold,
     check_log,
 )
+from tests.support.readers import Seen
 
 ALICE, BOB, CHARLIE = 2, 3, 4
 

@@ -1,0 +1,13 @@
+"""What the server survives: the faults, each with its promise and the figure that was measured.
+
+    rows.py       ROWS: every fault and what must hold, with its bound
+    figures.py    figure(row, promise, measured, tries): said, kept, and held against the bound
+    recorder.py   what each client sent and what came back; the checker of a whole run
+    load.py       writers that go on while something breaks
+    follower.py   readers that come back and resume
+    form.py       short forms for `make test`, long ones for `make soak`; seeds
+    soak.py       `make soak`: all of them, and the table in docs/reliability.md
+
+A test says which rows it is of by `@pytest.mark.fault("row")`, wherever it is: those of a whole
+installation are in tests/cluster, and some are beside others of their subject.
+"""

@@ -1,0 +1,121 @@
+"""The clock is moved by an hour, either way: the order of events does not care, what expires does
+so by the clock there is, and nobody is put out because it went back."""
+
+from __future__ import annotations
+
+import glob
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import jwt
+import pytest
+
+from tests.conftest import require
+from tests.faults.figures import figure
+from tests.faults.follower import Follower
+from tests.faults.recorder import Recorder, keep
+from tests.support import accounts
+from tests.support.accounts import Person
+from tests.support.clients import Rest
+from tests.support.readers import Reader, connect
+from tests.support.server import AppPy
+
+pytestmark = pytest.mark.fault("clock")
+LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1"
+HOUR = 3600
+LIFE = 1.0  # seconds that a token has left once the clock was moved
+CLOSED_SECONDS = 10  # to wait for it at most: how late it was is measured
+
+
+class Shifted(AppPy):
+    """Its clock is ours and `shift` seconds.  Only the time of day: what is measured from a start
+    to an end goes by a clock that nobody can move."""
+
+    def __init__(self, instance: Path, library: str) -> None:
+        self.offset = instance / "offset"
+        self.shift(0)
+        super().__init__(
+            instance,
+            LD_PRELOAD=library,
+            FAKETIME_TIMESTAMP_FILE=str(self.offset),
+            FAKETIME_NO_CACHE="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+            ACCESS_TOKEN_MINUTES="600",
+        )
+
+    def shift(self, seconds: int) -> None:
+        late = self.offset.with_suffix(".new")
+        late.write_text(f"{seconds:+d}\n")
+        late.replace(self.offset)  # never half of it
+
+
+@pytest.fixture
+def shifted(tmp_path: Path) -> Iterator[Shifted]:
+    require("faketime")
+    server = Shifted(tmp_path, glob.glob(LIBRARIES)[0])
+    try:
+        server.start()
+        yield server
+        assert server.stop() == 0
+        assert "Traceback" not in server.log, server.log
+    finally:
+        server.kill()
+
+
+def expiring(server: Shifted, person: Person, at: float) -> Person:
+    """The same person by a token that ends then."""
+    claims = jwt.decode(person.token, options={"verify_signature": False})
+    key = (server.instance / "jwt_secret_key").read_text()
+    token = jwt.encode(claims | {"exp": at}, key, "HS256")
+    return Person(person.id, person.username, token, "", Rest(server.url, token))
+
+
+def check_expiry(server: Shifted, person: Person, shift: int) -> float:
+    """Move the clock; how far from its token's time, in seconds, a socket was closed then.
+
+    It has been there when the clock goes ahead.  When it goes back its token was over before.
+    """
+    ends = time.time() + shift + LIFE
+    soon = expiring(server, person, ends)
+    if shift < 0:
+        assert soon.rest.get("/tasks").status_code == 401
+        server.shift(shift)
+    reader: Reader = connect("fiber", server.url, soon)
+    server.shift(shift)
+    assert reader.until_ended(CLOSED_SECONDS) == 4401
+    wrong = abs(time.time() + shift - ends)
+    assert soon.rest.get("/tasks").status_code == 401
+    return wrong
+
+
+def test_moved(shifted: Shifted) -> None:
+    alice = accounts.register(shifted.url, "Alice")
+    followers = [Follower(transport, shifted.url, alice) for transport in ("socketio", "sse")]
+    history, wrong = Recorder(), []
+    for number, shift in enumerate((HOUR, -HOUR, 0)):
+        task = history.send(alice, "POST", "/tasks", {"title": f"Before {number}"}).task_id
+        if shift:
+            wrong.append(check_expiry(shifted, alice, shift))
+        else:
+            shifted.shift(0)
+        history.send(alice, "PATCH", f"/tasks/{task}", {"title": f"After {number}"})
+        history.send(alice, "POST", "/tasks", {"title": f"After {number}, too"})
+        assert alice.rest.get("/tasks").status_code == 200
+    assert {one.outcome for one in history.operations} == {"ok"}
+    log = [follower.finish(shifted.instance) for follower in followers][-1]
+    keep("clock", history, log, [one.session for one in followers])
+    figure("clock", "expiry", max(wrong), len(wrong))
+    figure("clock", "order", sum(one.wrong(log) for one in followers), len(log))
+
+
+def test_a_clock_that_went_back_puts_nobody_out(shifted: Shifted) -> None:
+    """A token made an hour from now, as it were, by a process whose clock was ahead; on another,
+    which has never seen it."""
+    shifted.shift(HOUR)
+    alice = accounts.register(shifted.url, "Alice")
+    shifted.shift(0)
+    shifted.restart()
+    assert Rest(shifted.url, alice.token).get("/tasks").status_code == 200
+    reader = connect("sse", shifted.url, alice)
+    reader.close()

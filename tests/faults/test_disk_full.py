@@ -1,0 +1,199 @@
+"""The disk is full: writes are refused with 507 and leave nothing, reads go on, and so do writes
+once there is room again, without anybody doing anything."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import sqlite_only
+from tests.faults import form
+from tests.faults.figures import figure
+from tests.faults.follower import Follower
+from tests.faults.recorder import OK, Recorder
+from tests.support import accounts
+from tests.support.accounts import Person
+from tests.support.clients import Rest
+from tests.support.server import ROOT, Server
+
+pytestmark = [sqlite_only, pytest.mark.fault("disk")]
+
+REFUSED = 20  # writes once it is full
+MEGABYTES = 6  # of the small disk; an empty database takes less than one
+ROOM = 300_000  # bytes that are left there for the test to fill
+PAGES = 60  # beyond those of an empty database
+LONG = "d" * 9_000
+
+# Bounds every connection's database as soon as it is opened.
+PROGRAM = """
+import sys
+from app import main, server
+patch = server.patch
+def patch_and_bound(mode):
+    patch(mode)
+    from sqlalchemy import Engine, event
+    @event.listens_for(Engine, "connect")
+    def bound(connection, record):
+        connection.execute("PRAGMA max_page_count = {pages}")
+server.patch = patch_and_bound
+sys.exit(main())
+"""
+
+
+COPY = """
+import sqlite3, sys
+sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))
+"""
+
+
+class Bounded(Server):
+    """Whose database may have so many pages."""
+
+    def __init__(self, instance: Path, pages: int) -> None:
+        super().__init__(instance)
+        self.program = ("-c", PROGRAM.format(pages=pages))
+
+
+class OnSmallDisk(Server):
+    """Its instance folder is a disk of its own, which nobody else sees and which goes with it."""
+
+    def _run(self, env: dict[str, str]) -> subprocess.Popen[str]:
+        mount = f'mount -t tmpfs -o size={MEGABYTES}m,mode=700 none "$0" && exec "$@"'
+        return subprocess.Popen(
+            [
+                *("unshare", "-m", "sh", "-c", mount, str(self.instance)),
+                *(sys.executable, "-u", "app.py"),
+            ],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where the instance is from here.  (SQLite would follow it back to what is here.)"""
+        assert self.process is not None
+        return Path(f"/proc/{self.process.pid}/root{self.instance}")
+
+    def copy(self) -> Path:
+        """The database, page by page, on the disk we all have."""
+        assert self.process is not None
+        found = self.instance.with_suffix(".db")
+        enter = ["nsenter", "-m", "-t", str(self.process.pid), sys.executable, "-c", COPY]
+        subprocess.run([*enter, str(self.instance / "tasks.db"), str(found)], check=True)
+        return found
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[OnSmallDisk]:
+    probe = ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(tmp_path)]
+    if subprocess.run(probe, capture_output=True).returncode:
+        pytest.skip("nobody may mount here but root with all its rights")
+    instance = tmp_path / "instance"
+    instance.mkdir()
+    server = OnSmallDisk(instance)
+    try:
+        yield server
+    finally:
+        server.kill()
+
+
+def fill(alice: Person, history: Recorder) -> None:
+    """Write until there is no more room."""
+    for number in itertools.count():
+        body = {"title": f"Fill {number}", "description": LONG}
+        if history.send(alice, "POST", "/tasks", body).outcome != OK:
+            return
+
+
+def check_full(alice: Person, history: Recorder) -> None:
+    """It is full: so says every answer, nobody hears of what was refused, and reads go on."""
+    fill(alice, history)
+    before = alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"]
+    statuses = [
+        history.send(alice, "POST", "/tasks", {"title": f"Refused {n}", "description": LONG}).status
+        for n in range(REFUSED)
+    ]
+    reads = [
+        Rest(alice.rest.url, alice.token).get(path).status_code
+        for path in ("/tasks", "/tasks?limit=1&sort=title", "/profile", "/health", "/activity")
+    ]
+    figure("disk", "other", sum(status != 507 for status in statuses), len(statuses))
+    figure("disk", "reads", sum(status != 200 for status in reads), len(reads))
+    after = alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"]
+    figure("disk", "events", int(after) - int(before), len(statuses))
+
+
+def check_whole(database: Path) -> None:
+    with closing(sqlite3.connect(database)) as connection:
+        said = [row[0] for row in connection.execute("PRAGMA integrity_check")]
+    figure("disk", "integrity", len([line for line in said if line != "ok"]))
+
+
+def test_bounded_database(tmp_path: Path, start) -> None:  # type: ignore[no-untyped-def]
+    """`PRAGMA max_page_count`."""
+    assert start(tmp_path).stop() == 0
+    database = tmp_path / "tasks.db"
+    with closing(sqlite3.connect(database)) as connection:
+        [pages] = connection.execute("PRAGMA page_count").fetchone()
+    server = Bounded(tmp_path, pages + PAGES)
+    try:
+        server.start()
+        alice = accounts.register(server.url, "Alice")
+        follower, history = Follower("sse", server.url, alice), Recorder()
+        check_full(alice, history)
+        figure("disk", "events", follower.wrong(follower.finish(tmp_path)), REFUSED)
+        assert server.stop() == 0
+        assert "Traceback" not in server.log
+    finally:
+        server.kill()
+    check_whole(database)
+
+
+def test_small_disk(small: OnSmallDisk) -> None:
+    """Filled by somebody else, who then makes room again; more than once."""
+    small.start()
+    password = (small.folder / "admin_password").read_text().strip()
+    boss = accounts.sign_in(small.url, "admin", password)
+    follower, history = Follower("fiber", small.url, boss, "admin"), Recorder()
+    stuck = tries = 0
+    for tries in form.rounds("disk full", short=2, long=20, share=0.01):
+        with ballast(small.folder):
+            check_full(boss, history)
+        answers = [history.send(boss, "POST", "/tasks", {"title": f"Room {tries}"})]
+        answers += [
+            history.send(boss, "DELETE", f"/tasks/{task['id']}")
+            for task in boss.rest.get("/tasks?limit=1000").json()
+        ]
+        stuck += sum(one.outcome != OK for one in answers)
+    figure("disk", "stuck", stuck, tries)
+    database = small.copy()
+    log = follower.finish(small.instance, f"sqlite:///{database}")
+    figure("disk", "events", follower.wrong(log), tries)
+    final = {task["id"]: task for task in boss.rest.get("/tasks?limit=1000").json()}
+    history.check(final, log)
+    check_whole(database)
+    assert small.stop() == 0
+    assert "Traceback" not in small.log
+
+
+@contextmanager
+def ballast(folder: Path) -> Iterator[None]:
+    """A file that leaves little room."""
+    free = os.statvfs(folder)
+    file = folder / "ballast"
+    file.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - ROOM)))
+    try:
+        yield
+    finally:
+        file.unlink()

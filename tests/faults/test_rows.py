@@ -1,0 +1,94 @@
+"""Every fault has its test, every promise its figure, and the table says what held."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.figures import Figure, figure, read, together
+from tests.faults.report import Run, held, table
+from tests.faults.rows import ROWS
+from tests.support.server import ROOT
+
+TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
+
+
+def calls(path: Path) -> Iterator[ast.Call]:
+    tree = ast.parse(path.read_text())
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+@pytest.fixture(scope="module")
+def marked() -> set[str]:
+    """The rows that tests say they are of."""
+    return {
+        argument.value
+        for path in TESTS
+        for call in calls(path)
+        if getattr(call.func, "attr", "") == "fault"
+        for argument in call.args
+        if isinstance(argument, ast.Constant)
+    }
+
+
+def test_faults_and_tests_match(marked: set[str]) -> None:
+    assert marked == set(ROWS)
+
+
+class Outcome:
+    """Of tests some of which failed."""
+
+    def __init__(self, **failed: str) -> None:
+        self.failed = {f"tests/x.py::{test}": why for test, why in failed.items()}
+        self.rows = {test: ["expiry"] for test in self.failed}
+
+    def troubles(self, row: str) -> Iterator[str]:
+        yield from self.failed.values() if row == "expiry" else ()
+
+
+def run(figures: list[Figure], only: list[str], **failed: str) -> Run:
+    return Run(1, 1, 1, together(figures), Outcome(**failed), only)
+
+
+def measure(row: str, promise: str, *measured: float) -> list[Figure]:
+    return [Figure(row, promise, one, one, 10, "") for one in measured]
+
+
+def test_the_worst_of_all_tries_is_told() -> None:
+    found = together([*measure("redis", "delay", 1, 1.5), *measure("crowd", "served", 100, 99.95)])
+    assert [str(one) for one in found.values()] == ["1.5 s", "99.95 %"]
+    assert [one.tries for one in found.values()] == [20, 20]
+    [both] = together(measure("locked", "told", 5.01, 5.2)).values()
+    assert str(both) == "5.01 to 5.2 s"
+
+
+def test_what_did_not_hold_is_said() -> None:
+    good = run(measure("logins", "echo", 99), ["logins"])
+    assert held(good) and "| 99 ms | yes |" in table(good)
+    broken = run(measure("logins", "echo", 99, 101), ["logins"])
+    assert not held(broken) and "| 101 ms | **no** |" in table(broken)
+    missing = run([], ["logins"])
+    assert not held(missing) and "not measured" in table(missing)
+    figures = [*measure("expiry", "closed", 0.5), *measure("expiry", "renewed", 0)]
+    failed = run(figures, ["expiry"], test_expiry="too late")
+    assert not held(failed) and "too late" in table(failed)
+    assert held(run(figures, ["expiry"]))
+
+
+def test_a_figure_is_kept_and_held_against_its_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIGURES", str(tmp_path / "figures"))
+    figure("locked", "told", 5.5, 8)
+    for wrong in (4.9, 6.1):
+        with pytest.raises(AssertionError, match="5 s"):
+            figure("locked", "told", wrong)
+    kept = read(tmp_path / "figures")
+    assert [(one.most, one.tries, one.holds) for one in kept] == [
+        (5.5, 8, True),
+        (4.9, 1, False),
+        (6.1, 1, False),
+    ]

@@ -15,7 +15,8 @@ import pytest
 from task_app import logs
 from tests.support.accounts import PASSWORD, Person, sign_in, unique
 from tests.support.clients import Rest, Socket, error_of
-from tests.support.server import Server
+from tests.support.leaks import leaks
+from tests.support.server import Server, printed
 from tests.support.websockets_client import FIBER, Client
 
 MINE = "deploy-7:check_1"
@@ -214,6 +215,17 @@ def test_no_secret_is_logged(logged: Any) -> None:
     for one in secret:
         assert len(one.strip()) > 8 and one.strip() not in shown
     assert "eyJ" not in shown  # how every token begins
+
+
+def test_a_token_in_a_log_would_be_found(server: Server, alice: Person) -> None:
+    """By what looks through the logs of all servers once the suite has run."""
+    told = f"INFO a line\nINFO GET /tasks?token={alice.token}\nINFO {PASSWORD}\n"
+    assert len(leaks(told, [PASSWORD])) == 2
+    assert len(leaks(told)) == 1
+    assert leaks(f"INFO {alice.refresh_token}"), "a refresh token is one as well"
+    kept = [secrets for output, secrets in printed if output is server.output]
+    assert [len(one) for one in kept] == [2]
+    assert leaks(kept[0][0], kept[0])
 
 
 def test_every_line_is_json(logged: Any) -> None:

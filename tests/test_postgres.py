@@ -18,6 +18,7 @@ from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, Socket
 from tests.support.postgres import Databases
 from tests.support.server import Server, refusal, running
+from tests.support.waits import until
 
 Listen = Callable[..., Socket]
 
@@ -51,13 +52,6 @@ def waiting(outside: psycopg.Connection[Any]) -> int:
     ).fetchone()
     assert found is not None
     return int(found[0])
-
-
-def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    late, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < late
-        pause.wait(0.01)
 
 
 @pytest.mark.fault("held_open")

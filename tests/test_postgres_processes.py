@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import select
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -27,19 +26,13 @@ from tests.support.accounts import Person
 from tests.support.postgres import Databases
 from tests.support.readers import connect
 from tests.support.server import Server, running
+from tests.support.waits import until
 from tests.support.workers import Worker
 
 DUE, OLD, AT_ONCE = 30, 25, 4
 STATEMENT = r"LOG:  (?:statement|execute [^:]*): (.*\n(?:\t.*\n)*)"
 LONG_AGO = "2001-01-01T00:00:00.000000Z"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-
-
-def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    late, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < late
-        pause.wait(0.01)
 
 
 @pytest.fixture(scope="module")

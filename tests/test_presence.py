@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -22,6 +21,7 @@ from tests.conftest import sqlite_only
 from tests.support import accounts, databases, sessions, statements
 from tests.support.clients import Rest
 from tests.support.server import Server
+from tests.support.waits import until
 
 BOSS = Actor(1, "admin", ADMIN, "a session")
 ADMIN_LOGIN = {"username": "admin", "password": "correct horse battery"}
@@ -36,14 +36,6 @@ def ago(seconds: float) -> str:
 
 def clients(server: Server) -> int:
     return int(Rest(server.url).get("/health").json()["connectedClients"])
-
-
-def until(check: Callable[[], bool], seconds: float) -> None:
-    """For what nobody announces: asked ten times a second."""
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline
-        select.select([], [], [], 0.1)
 
 
 def test_two_processes(start: Callable[..., Server], listen: Callable, tmp_path: Path) -> None:

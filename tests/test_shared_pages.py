@@ -24,6 +24,7 @@ from tests.support.accounts import Person, unique
 from tests.support.clients import Rest
 from tests.support.postgres import Databases
 from tests.support.server import Server
+from tests.support.waits import until
 
 SECRET = "Wd2nT8hYq5pLx0vBz7kRf3mJc9sGa1eU"
 PAGE = Page([{"id": n, "title": "Zoë", "done": False} for n in range(20)], "next", {"unread": 3})
@@ -48,13 +49,6 @@ def kept(service: Redis) -> Iterator[redis.Redis]:
     with redis.Redis.from_url(service.url) as client:
         client.flushall()
         yield client
-
-
-def until(condition: Callable[[], Any], seconds: float = 10) -> None:
-    late, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < late
-        pause.wait(0.01)
 
 
 # --- two processes on one PostgreSQL

@@ -7,7 +7,6 @@ import signal
 import socket
 import struct
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +24,7 @@ from tests.faults.recorder import Logged, read_log
 from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.clients import Rest
+from tests.support.waits import until
 
 EACH = 4  # requests of a kind; every other one goes to the process that dies
 ESTABLISHED = "01"
@@ -39,14 +39,6 @@ def unread(port: int) -> int:
         waiting = int(queues.partition(":")[2], 16)
         found += local.endswith(f":{port:04X}") and state == ESTABLISHED and waiting > 0
     return found
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """For what nobody announces: the kernel's queues."""
-    late, pause = time.monotonic() + SECONDS, threading.Event()
-    while not condition():
-        assert time.monotonic() < late
-        pause.wait(0.005)
 
 
 def while_one_dies(

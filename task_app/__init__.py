@@ -4,6 +4,7 @@
     config.py            every setting; the only place that reads the environment
     task_app/
       __init__.py        create_app(), and this map
+      version.py         which version this is
       application.py     Flask without what this server has no use for
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
@@ -33,6 +34,7 @@
       people.py          who has an account, and who of them is here
       task_lists.py      lists of tasks, along an index whatever is asked
       dialects.py        how tasks and events are spelt for each client family
+      own_tokens.py      tokens this server made, verified
       foreign.py         tokens issued elsewhere
       auth.py            token -> actor; passwords
       actions/           every write; they record events and never commit
@@ -53,6 +55,7 @@
         relay.py         committed events -> this process, in seq order, each once
         hints.py         "there is something to read", from process to process
         feeds.py         rooms -> subscribers of this process
+        whereabouts.py   who is here, to those who want to know
         replay.py        from the last event a client saw to the live feed
         messages.py      what a socket's client asks, whichever socket it is
         door.py          who comes in by a socket's URL: origin, header, ticket
@@ -85,15 +88,17 @@ The way of a change, whatever brings it:
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
     cli → server, reload, traces, bootstrap, jobs → resources, realtime.handlers, realtime.websocket
-    → realtime.sse → realtime.messages, realtime.door → realtime.replay → realtime.hints
+    → realtime.sse → realtime.messages, realtime.door
+    → realtime.replay, realtime.whereabouts → realtime.hints
     → commands
     → actions, people, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine
     → realtime.wire → realtime.frames, realtime.outbox, realtime.clock
-    → auth, dialects, task_lists → foreign
+    → auth, dialects, task_lists → foreign, own_tokens
     → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
     → database → transactions → logs
-    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured
+    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured,
+      version
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from alembic import command
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from flask import Flask
-from flask_migrate import upgrade
 from sqlalchemy import exists, select
 from sqlalchemy.exc import DBAPIError
 
@@ -54,9 +55,7 @@ def prepare(app: Flask, *, demo: bool = False) -> None:
         auth.known_tokens.clear()
         relay.start(app)
     except (DBAPIError, OSError, database.Busy) as error:
-        reason = getattr(error, "orig", None) or error
-        told = " ".join(str(reason).split()).rstrip(".")  # PostgreSQL's take several lines
-        raise StartError(f"The database cannot be used: {told}.") from error
+        raise StartError(database.sentence(error)) from error
     except AppError as error:
         raise StartError(f"The server cannot be set up: {error.message}.") from error
 
@@ -113,7 +112,11 @@ def _check_schema(app: Flask) -> None:
         return
     if db.engine.dialect.name != "sqlite":
         raise StartError(BEHIND)
-    upgrade(str(MIGRATIONS))
+    migrations = app.extensions["migrate"].migrate.get_config(str(MIGRATIONS))
+    try:
+        command.upgrade(migrations, "head")
+    except CommandError as error:
+        raise StartError(str(error)) from error
 
 
 def _ensure_admin(app: Flask) -> None:

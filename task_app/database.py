@@ -260,6 +260,15 @@ def unavailable() -> AppError:
     )
 
 
+def sentence(error: DBAPIError | OSError | Busy) -> str:
+    """Why the database cannot be used, for the operator's terminal."""
+    if isinstance(error, Busy):
+        return "The database is busy; try again."
+    reason = getattr(error, "orig", None) or error
+    told = " ".join(str(reason).split()).rstrip(".")  # PostgreSQL's take several lines
+    return f"The database cannot be used: {told}."
+
+
 def is_race(error: IntegrityError) -> bool:
     """Whether the rows were in order when the transaction looked: another one was faster.  On
     SQLite nobody can be."""

@@ -69,6 +69,7 @@ def _native_event(dialect: Dialect, event: Event, epoch: str) -> Body:
         "actor_id": event.actor_id,
         "changes": event.changes,
         "at": event.created_at,
+        "request_id": event.request_id,
     }
 
 

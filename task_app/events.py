@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select, text, update
@@ -35,10 +35,9 @@ class Event:
     changes: tuple[str, ...]
     rooms: tuple[str, ...]
     created_at: str
-    # Of the request that made it, in the process that answered that; it is not in the log.
-    request_id: str = field(default="", compare=False)
+    request_id: str | None = None  # of the request that caused it; None: the server by itself
 
-    def numbered(self, seq: int, request_id: str) -> Event:
+    def numbered(self, seq: int, request_id: str | None) -> Event:
         # `dataclasses.replace` takes several times as long, for each event of a server.
         return Event(
             *(seq, self.type, self.task_id, self.actor_id),
@@ -106,7 +105,7 @@ def record(
 
 def append(tx: Transaction, request_id: str = "") -> list[Event]:
     """Write the recorded events to the log and return them with their numbers, as those of this
-    request.
+    request (empty: of none).
 
     Taking the numbers is the last thing but one a transaction does: on PostgreSQL the row lock
     on `log_head` is then held only until the commit that follows.
@@ -114,9 +113,9 @@ def append(tx: Transaction, request_id: str = "") -> list[Event]:
     if not tx.events:
         return []
     if tx.session.dialect.name == postgres.NAME:
-        return _append_at_once(tx, request_id)
+        return _append_at_once(tx, request_id or None)
     [(head,)] = tx.run(_ADVANCE, {"number": len(tx.events)})
-    numbered = _numbered(tx, head - len(tx.events) + 1, request_id)
+    numbered = _numbered(tx, head - len(tx.events) + 1, request_id or None)
     tx.run_many(_INSERT, [_row(event) for event in numbered])
     rooms = [{"room": room, "seq": event.seq} for event in numbered for room in event.rooms]
     if rooms:
@@ -124,17 +123,17 @@ def append(tx: Transaction, request_id: str = "") -> list[Event]:
     return numbered
 
 
-def _append_at_once(tx: Transaction, request_id: str) -> list[Event]:
+def _append_at_once(tx: Transaction, request_id: str | None) -> list[Event]:
     """In one statement: every writer of every process waits for as long as the numbers are taken,
     and would wait for two more questions and answers."""
     rows = [_row(event) for event in tx.events]
-    parameters: dict[str, Any] = {name: [row[name] for row in rows] for name in _COLUMNS[1:]}
-    parameters |= {"number": len(rows)}
+    parameters: dict[str, Any] = {name: [row[name] for row in rows] for name in _COLUMNS[1:-1]}
+    parameters |= {"number": len(rows), "request_id": request_id}
     [(before,)] = tx.run(_APPEND, parameters)
     return _numbered(tx, before + 1, request_id)
 
 
-def _numbered(tx: Transaction, first: int, request_id: str) -> list[Event]:
+def _numbered(tx: Transaction, first: int, request_id: str | None) -> list[Event]:
     return [event.numbered(first + i, request_id) for i, event in enumerate(tx.events)]
 
 
@@ -174,7 +173,10 @@ _ADVANCE = Prepared(
     .values(seq=LogHead.seq + bindparam("number"))
     .returning(LogHead.seq)
 )
-_COLUMNS = ("seq", "type", "task_id", "actor_id", "data", "changes", "rooms", "created_at")
+_COLUMNS = (
+    *("seq", "type", "task_id", "actor_id", "data", "changes", "rooms", "created_at"),
+    "request_id",
+)
 # JSON goes in as its text, and only the rooms are looked into: PostgreSQL looks into none that has
 # a NUL somewhere, which a broadcast may.
 _APPEND = Prepared(
@@ -189,9 +191,10 @@ _APPEND = Prepared(
             CAST(:created_at AS text[])
         ) WITH ORDINALITY AS list (type, task_id, actor_id, data, changes, rooms, created_at, n)
     ), logged AS (
-        INSERT INTO events (seq, type, task_id, actor_id, data, changes, rooms, created_at)
+        INSERT INTO events
+            (seq, type, task_id, actor_id, data, changes, rooms, created_at, request_id)
         SELECT seq, type, task_id, actor_id, CAST(data AS json), CAST(changes AS json),
-               CAST(rooms AS json), created_at
+               CAST(rooms AS json), created_at, CAST(:request_id AS text)
         FROM given
     ), told AS (
         INSERT INTO event_rooms (room, seq)
@@ -221,6 +224,7 @@ def _row(event: Event) -> dict[str, Any]:
         "changes": jsonio.dumps(event.changes),
         "rooms": jsonio.dumps(event.rooms),
         "created_at": event.created_at,
+        "request_id": event.request_id,
     }
 
 
@@ -234,4 +238,5 @@ def from_row(row: Any) -> Event:
         tuple(row.changes),
         tuple(row.rooms),
         row.created_at,
+        row.request_id,
     )

@@ -20,6 +20,7 @@ from task_app.access import ALL, SYSTEM
 from task_app.commands import execute
 from task_app.errors import AppError
 from task_app.extensions import socketio
+from task_app.realtime import whereabouts
 from task_app.realtime.feeds import feeds
 from task_app.realtime.handlers import handlers
 from task_app.realtime.hints import hints
@@ -86,6 +87,7 @@ JOBS: tuple[tuple[float, Callable[[], Any]], ...] = (
     (1.0, database.checkpoint),
     (5.0, handlers.reap),
     (presence.NEWS_SECONDS, tell_news),
+    (0.25, whereabouts.tell),
     (60.0, _remind),
     (600.0, _prune),
 )

@@ -1,16 +1,15 @@
 """Log lines, and the id of the request that each belongs to.
 
 A request's id is in its answer (`X-Request-ID`, and an error's body), in every line that is
-logged on its behalf and, at DEBUG, in the line that says whom its events reached.  Other
-processes log the same events by their `seq`.
+logged on its behalf, and in the events it caused: in the log of events, in the native dialect and,
+at DEBUG, in the line in which each process says whom an event reached.
 """
 
 from __future__ import annotations
 
-import itertools
 import logging
+import os
 import re
-import secrets
 import sys
 import time
 from contextvars import ContextVar
@@ -21,17 +20,16 @@ from task_app import jsonio
 LINE = "{levelname} {asctime} {module} {message}"
 # What a client may call its request: nothing that could begin another line or header.
 _SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,64}")
-# A number is enough within a process, and takes a tenth of a microsecond; a UUID takes two.
-_PROCESS = secrets.token_hex(4)
-_numbers = itertools.count(1)
+# Nothing can be read out of it, such as how many requests there were.
+_BYTES = 10
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
 def begin_request(given: str | None = None) -> None:
     """A request begins in this greenlet or thread: it has the id its client gave it, if that can
-    be one, or a new one."""
+    be one (1-64 characters), or a new one."""
     if given is None or not _SANE.fullmatch(given):
-        given = f"{_PROCESS}-{next(_numbers):x}"
+        given = os.urandom(_BYTES).hex()
     _current.set(given)
 
 

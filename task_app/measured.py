@@ -7,6 +7,8 @@ newer one must be looked at before it is taken.  `flask --app app doctor` and
 
 from __future__ import annotations
 
+import sys
+
 VERSIONS = {
     "flask": "3.1.3",
     "flask-restful": "0.3.10",
@@ -20,3 +22,6 @@ VERSIONS = {
     "eventlet": "0.41.3",
     "pyjwt": "2.15.1",
 }
+
+if sys.version_info < (3, 11):  # the last releases for it
+    VERSIONS |= {"sqlalchemy": "2.0.58", "marshmallow": "4.3.1"}

@@ -6,10 +6,10 @@ Addresses and roles are for admins (`queries.list_users`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from task_app import presence
 from task_app.access import Actor
@@ -21,16 +21,32 @@ from task_app.transactions import Transaction
 
 _USERS = table(User)
 _ORDER = Order("id", _USERS.c.id, _USERS.c.id)
+_NAMED = (
+    select(_USERS.c.id, _USERS.c.username)
+    .where(_USERS.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_USERS.c.id)
+)
 _COLUMNS = (_USERS.c.id, _USERS.c.username, _USERS.c.is_active)
+
+
+def here(tx: Transaction) -> set[int]:
+    """The ids of the people who are connected, to whatever process."""
+    return feeds.people() | presence.people_elsewhere(tx)
+
+
+def named(tx: Transaction, ids: Iterable[int]) -> list[dict[str, Any]]:
+    """`{"id", "username"}` of those of these accounts that there are, by id."""
+    rows = tx.execute(_NAMED, {"ids": list(ids)})
+    return [{"id": row.id, "username": row.username} for row in rows]
 
 
 def list_people(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page:
     """A page of the people with an account, by id; with `here`, of those who are (or are not)
     connected to any process."""
-    here = feeds.people() | presence.people_elsewhere(tx)
+    present = here(tx)
     conditions = _ORDER.after(query.get("cursor"))
     if "here" in query:
-        among = _USERS.c.id.in_(sorted(here))
+        among = _USERS.c.id.in_(sorted(present))
         conditions.append(among if query["here"] else ~among)
     statement = (
         select(*_COLUMNS, _USERS.c.id.label("sort_key"))
@@ -40,7 +56,7 @@ def list_people(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page
     )
     rows, cursor = cut(tx.execute(statement).all(), query["limit"], _ORDER)
     found = [
-        {"id": id_, "username": name, "is_active": active, "here": id_ in here}
+        {"id": id_, "username": name, "is_active": active, "here": id_ in present}
         for id_, name, active, _ in rows
     ]
     return Page(found, cursor)

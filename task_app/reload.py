@@ -9,13 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from flask import Flask
 from werkzeug.debug import DebuggedApplication
-from werkzeug.wsgi import ClosingIterator
 
 WATCHED = {".py", ".html", ".js", ".css"}
 POLL_SECONDS = 0.5
@@ -26,14 +24,7 @@ def show_tracebacks(app: Flask) -> None:
     """Answer what was not foreseen with a page of its traceback.  The page runs no code."""
     app.debug = True
     app.register_error_handler(Exception, _raise)
-    debugged = DebuggedApplication(app.wsgi_app, evalex=False)
-
-    def begun(environ: Any, start_response: Any) -> Any:
-        # It is a generator, whose answer begins with its first piece; our server looks before.
-        body: Any = iter(debugged(environ, start_response))
-        return ClosingIterator(chain([next(body, b"")], body), body.close)
-
-    app.wsgi_app = begun  # type: ignore[method-assign]
+    app.wsgi_app = DebuggedApplication(app.wsgi_app, evalex=False)  # type: ignore[method-assign]
 
 
 def _raise(error: Exception) -> NoReturn:

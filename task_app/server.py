@@ -158,9 +158,6 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     offload.runner = eventlet.tpool.execute
     hub: Any = eventlet.hubs.get_hub()
     hub_turns.count = lambda: hub.turn
-    if app.config["ENGINE"] == "on":
-        engine.start(batches=app.config["IO_URING"] == "on")
-        feeds.together = engine.together
     signals = _signal_pipe()
     jobs.start(app)
     http = Server(
@@ -170,6 +167,9 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
         most=CONNECTIONS,
         others=engine.open,
     )
+    if app.config["ENGINE"] == "on":
+        engine.start(http.workers.run, batches=app.config["IO_URING"] == "on")
+        feeds.together = engine.together
     http.start()
     _announce(app, listener.getsockname()[1])
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.

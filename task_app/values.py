@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ SECRET_BYTES = 32
 EXAMPLE_SECRET = re.compile(
     r"your[-_ ].*(secret|key)|change[-_ ]?(me|this|in)|example|^(?P<one>.)(?P=one)*$", re.I
 )
+# Host and port in what follows `postgresql://` and perhaps a login.
+_PLACE = re.compile(r"(\[[^]]*\]|[^:/?]*)(:\d*)?([/?]|$)")
 
 
 def text(value: str) -> str:
@@ -103,10 +106,32 @@ def endpoint(value: str) -> str:
     return value
 
 
-def redis(value: str) -> str:
-    if not re.match(r"rediss?://[^/]", value):
-        raise ValueError("write it like redis://localhost:6379/0")
+def sqlite_file(rest: str) -> str:
+    """The path in what follows `sqlite://`: three slashes before a relative one, four before an
+    absolute one."""
+    return rest[1:] if rest.startswith("//") else rest.lstrip("/")
+
+
+def database(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    if scheme.startswith("sqlite"):
+        if sqlite_file(rest) in ("", ":memory:"):
+            raise ValueError("it names no SQLite file; write sqlite:///tasks.db")
+    elif scheme not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise ValueError(f"it starts with {scheme!r}; use sqlite:///… or postgresql://…")
+    elif not _PLACE.match(rest.rpartition("@")[2]):
+        raise ValueError(
+            "its host or port cannot be read; write it like postgresql://me:password@db:5432/tasks"
+        )
     return value
+
+
+def redis(value: str) -> str:
+    parts = urlsplit(value)
+    with suppress(ValueError):  # of the port
+        if parts.scheme in ("redis", "rediss") and parts.hostname and parts.port != 0:
+            return value
+    raise ValueError("write it like redis://localhost:6379/0")
 
 
 def origins(value: str) -> tuple[str, ...]:

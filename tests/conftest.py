@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, settings
 from deploy.services import Missing, program
 from tests.support import accounts
 from tests.support import server as support
-from tests.support.accounts import Person
+from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Rest, Socket
 from tests.support.impatient import SILENCE, Impatient
+from tests.support.leaks import leaks
 from tests.support.postgres import Databases
 from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, AppPy, Server
 
@@ -43,6 +44,18 @@ def require(binary: str) -> str:
     except Missing as missing:
         complain = pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip
         complain(str(missing))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> Iterator[None]:
+    """Whatever the suite has done, no server has logged a token, a password or its secrets."""
+    yield
+    found = [
+        line
+        for output, secrets in support.printed
+        for line in leaks("".join(output), [*secrets, PASSWORD])
+    ]
+    assert found == []
 
 
 @pytest.fixture(scope="session")

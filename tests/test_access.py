@@ -90,7 +90,7 @@ def test_former_assignee(
     alice.rest.patch(path, {"description": secret})
     assert his.names(task_id) == ["task_created", "task_removed"]
     removed = his.wait_for("task_removed")
-    envelope = {"id", "task", "type", "seq", "epoch", "actor_id", "changes", "at"}
+    envelope = {"id", "task", "type", "seq", "epoch", "actor_id", "changes", "at", "request_id"}
     assert removed.keys() == envelope
     assert removed["id"] == removed["task"] == task_id
     assert secret not in str(his.events)

@@ -49,6 +49,7 @@ TABLE: dict[str, Row] = {
     "POST /session": PUBLIC,
     "PUT /session": (401,) * 6,  # a cookie is what counts: test_sessions
     "DELETE /session": (401,) * 6,
+    "PATCH /session": ENTERED,
     "GET /people": OWN,
     "GET /activity": OWN,
     "GET /auth/verify": OWN,
@@ -93,6 +94,7 @@ ELSEWHERE: dict[str, Row] = {
     "GET /asyncapi.json": OPEN,
     "GET /": OPEN,
     "GET /board/<name>": (404,) * 6,  # only the names that are there
+    "GET /service-worker.js": OPEN,
     "GET /docs": OPEN,
     "GET /docs/assets/<name>": (404,) * 6,  # only the names that the page loads
 }

@@ -14,9 +14,11 @@ from socketio.exceptions import ConnectionError as Refused
 
 from tests.support.accounts import PASSWORD, Person, register, sign_in, unique
 from tests.support.clients import Rest, Socket, content_of, error_of
+from tests.support.frames import TEXT, Bytes, frame
 from tests.support.server import Server
 
 HOUR = 3600
+UNAUTHORIZED, TOO_BIG = 4401, 1009
 
 
 def secret(server: Server) -> str:
@@ -77,6 +79,7 @@ BAD: dict[str, Callable[[Person, str], str]] = {
     "an audience": lambda alice, key: resign(alice.token, key, aud="somebody"),
     "no such user": lambda alice, key: resign(alice.token, key, sub="2000000000"),
     "refresh as access": lambda alice, key: alice.refresh_token,
+    "too long": lambda alice, key: resign(alice.token, key, pad="x" * 9_000),
     "no token at all": lambda alice, key: "x",
     "dots": lambda alice, key: "..",
 }
@@ -103,12 +106,31 @@ def test_bad_token(
     make: Callable[[Person, str], str],
 ) -> None:
     token = make(alice, secret(server))
-    answer = Rest(server.url, token).get("/tasks")
-    assert (answer.status_code, content_of(answer)) == (401, unauthorized)
-    assert listen().call("list_tasks", {"token": token}) == error_of(answer)
-    with pytest.raises(Refused):
-        Socket().connect(server.url, token)
+    for path in ("/tasks", "/events"):
+        answer = Rest(server.url, token).get(path)
+        assert (answer.status_code, content_of(answer)) == (401, unauthorized)
+    refused = error_of(answer)
+    check_sockets(server, listen(), token, refused)
     assert alice.rest.get("/tasks").status_code == 200
+
+
+def check_sockets(server: Server, anonymous: Socket, token: str, refused: dict[str, Any]) -> None:
+    """The same words wherever a socket can bring a token."""
+    for event in ("list_tasks", "authenticate"):
+        assert anonymous.call(event, {"token": token}) == refused
+    client = Socket()
+    with pytest.raises(Refused):
+        client.connect(server.url, token)
+    [(name, told)] = client.events
+    assert (name, told) == ("connect_error", {"message": refused["message"], "data": refused})
+    by_header = Bytes(server, headers={"Authorization": f"Bearer {token}"})
+    assert (by_header.status, by_header.body) == (401, refused)
+    by_header.end()
+    first = Bytes(server, early=frame(TEXT, json.dumps({"type": "auth", "token": token}).encode()))
+    told_first, ending = first.until_closed()
+    assert told_first.json == {"type": "error", "status": 401, **refused}
+    assert ending.code == UNAUTHORIZED
+    first.end()
 
 
 def test_a_token_of_our_own_making_is_good(server: Server, alice: Person) -> None:
@@ -117,11 +139,19 @@ def test_a_token_of_our_own_making_is_good(server: Server, alice: Person) -> Non
     assert token.split(".")[2] and Rest(server.url, token).get("/tasks").status_code == 200
 
 
-def test_a_megabyte_of_token(server: Server, alice: Person, listen: Callable[..., Socket]) -> None:
-    long = resign(alice.token, secret(server), pad="x" * 700_000)
-    answer = Rest(server.url, long).get("/tasks")
-    assert answer.status_code in (400, 431)  # the HTTP server's bound on headers comes first
-    assert listen().call("list_tasks", {"token": long})["code"] == "unauthorized"
+def test_a_megabyte_of_token(
+    server: Server, alice: Person, unauthorized: bytes, listen: Callable[..., Socket]
+) -> None:
+    """However good it is.  In a header the bound on those comes first."""
+    long = resign(alice.token, secret(server), pad="x" * 780_000)
+    assert Rest(server.url, long).get("/tasks").status_code in (400, 431)
+    refused = listen().call("list_tasks", {"token": long})
+    as_refresh = Rest(server.url).post("/refresh", {"refresh_token": long})
+    assert (as_refresh.status_code, content_of(as_refresh)) == (401, unauthorized)
+    assert error_of(as_refresh) == refused
+    raw = Bytes(server, early=frame(TEXT, json.dumps({"type": "auth", "token": long}).encode()))
+    assert raw.until_closed()[-1].code == TOO_BIG
+    raw.end()
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Token", "TOKEN"])

@@ -32,6 +32,7 @@ def test_tail(run: Cli) -> None:
     [last] = run("events", "tail", "-n", 1, "--json").good().splitlines()
     event = json.loads(last)
     assert event["data"]["title"] == "Number 2" and lines[-1].startswith(f"{event['seq']} ")
+    assert event["request_id"] is None and lines[-1].endswith(", assigned_to)")
     assert run("events", "tail", "-n", 0).good() == ""
 
 
@@ -48,9 +49,10 @@ def test_tail_follows(server: Server, alice) -> None:  # type: ignore[no-untyped
     try:
         assert following.stdout is not None
         following.stdout.readline()  # it stands at the end of the log
-        task = alice.rest.new_task()
-        wanted = f" task_created task {task['id']} by user {alice.id} "
-        assert any(wanted in line for line in following.stdout)
+        answer = alice.rest.post("/tasks", {"title": "Followed"})
+        told = f" task_created task {answer.json()['id']} by user {alice.id} "
+        end = f" [{answer.headers['X-Request-ID']}]\n"
+        assert any(told in line and line.endswith(end) for line in following.stdout)
         following.send_signal(signal.SIGINT)
         assert following.wait(10) == 0
     finally:

@@ -15,9 +15,9 @@ from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket, error_of
 from tests.support.server import Server
 
-ENVELOPE = {"task", "type", "seq", "epoch", "actor_id", "changes", "at"}
+ENVELOPE = {"task", "type", "seq", "epoch", "actor_id", "changes", "at", "request_id"}
 # What differs between two tasks that were made alike.
-OWN = {"id", "task", "task_id", "seq", "at", "created_at", "updated_at", "current"}
+OWN = {"id", "task", "task_id", "seq", "at", "created_at", "updated_at", "current", "request_id"}
 # What only one of the two tells beside the answer itself.
 OWN |= {"read"}
 NOTICE, BOBS_NOTICE = "notice", "bob's notice"

@@ -17,7 +17,7 @@ from tests.support.clients import Socket
 from tests.support.server import Server
 
 Snapshot = dict[int, dict[str, Any]]
-ENVELOPE = {"task", "type", "seq", "epoch", "actor_id", "changes", "at"}
+ENVELOPE = {"task", "type", "seq", "epoch", "actor_id", "changes", "at", "request_id"}
 
 
 def put(tasks: Snapshot, data: dict[str, Any]) -> None:

@@ -35,6 +35,14 @@ def test_first_admin_as_told(start: Callable[..., Server]) -> None:
     assert password not in server.log
 
 
+@pytest.mark.parametrize("name", ["admin", "admin@example.com", "root", "test@example.com"])
+def test_no_account_has_a_password_that_is_known(nobody: Rest, name: str) -> None:
+    """Without `--demo`: neither its own nor what other servers come with."""
+    for password in ("admin123", "admin", "password", "password123", "changeme", "123456", ""):
+        answer = nobody.post("/login", {"username": name, "password": password})
+        assert answer.status_code in (400, 401), password
+
+
 def test_demo(start: Callable[..., Server]) -> None:
     server = start(arguments=["--demo"])
     admin = accounts.sign_in(server.url, "admin@example.com", "admin123")

@@ -3,6 +3,8 @@ for a part of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from task_app.http.responses import WHOLE, Response
@@ -45,3 +47,18 @@ def test_wrong(length: int, off: int) -> None:
     sent, error = answer(length, [b"x" * 5, b"y" * (length - 5 + off)])
     assert error is not None
     assert len(body_of(sent)) <= length
+
+
+def test_begun_with_its_first_piece() -> None:
+    """An application may be a generator, whose head is known when its first piece is."""
+    sent: list[bytes] = []
+    response = Response(sent.append, ENVIRON, False)
+
+    def late() -> Iterator[bytes]:
+        response.start("404 Not Found", [("Content-Length", "4")])
+        yield b"no"
+        yield b"ne"
+
+    response.answer(late())
+    assert b"".join(sent).startswith(b"HTTP/1.1 404 Not Found\r\n")
+    assert body_of(sent) == b"none"

@@ -15,10 +15,12 @@ import pytest
 from task_app import logs
 from tests.support.accounts import PASSWORD, Person, sign_in, unique
 from tests.support.clients import Rest, Socket, error_of
-from tests.support.server import Server
+from tests.support.leaks import leaks
+from tests.support.server import Server, printed
 from tests.support.websockets_client import FIBER, Client
 
 MINE = "deploy-7:check_1"
+OPAQUE = re.compile("[0-9a-f]{20}")
 
 
 @pytest.mark.parametrize("given", [MINE, "a", "x" * 64, "0af7651916cd43dd8448eb211c80319c"])
@@ -33,8 +35,33 @@ def test_a_clients_own_id(nobody: Rest, given: str) -> None:
 def test_what_is_no_id(nobody: Rest, given: str) -> None:
     headers = {"X-Request-ID": given.encode()}
     made = nobody.get("/tasks", headers=headers).headers["X-Request-ID"]
-    assert made != given and re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]+", made)
-    assert nobody.get("/tasks").headers["X-Request-ID"] != made
+    assert made != given and OPAQUE.fullmatch(made)
+
+
+def test_an_id_tells_nothing(nobody: Rest) -> None:
+    """Neither how many requests came between two, nor which process answered."""
+    made = [nobody.get("/tasks").headers["X-Request-ID"] for _ in range(8)]
+    assert all(OPAQUE.fullmatch(one) for one in made)
+    assert len({one[:8] for one in made}) == len({one[-8:] for one in made}) == len(made)
+
+
+def test_an_event_has_that_of_its_request(alice, listen) -> None:  # type: ignore[no-untyped-def]
+    """Live, in the answer on a socket, and read from the log again."""
+    socket = listen(alice)
+    stood = alice.rest.get("/tasks").headers
+    answer = alice.rest.post("/tasks", {"title": "Its own"}, headers={"X-Request-ID": MINE})
+    assert answer.headers["X-Request-ID"] == MINE
+    assert socket.wait_for("task_created")["request_id"] == MINE
+    made = alice.rest.post("/tasks", {"title": "Made up"}).headers["X-Request-ID"]
+    assert socket.wait_for("task_created", count=2)["request_id"] == made
+    third = socket.call("create_task", {"title": "Over it", "request_id": "click-1"})
+    assert third["request_id"] == "click-1"
+    fourth = socket.call("create_task", {"title": "Over it", "request_id": "no log's\nline"})
+    assert OPAQUE.fullmatch(fourth["request_id"])
+    where = {"since": int(stood["X-Event-Seq"]), "epoch": stood["X-Event-Epoch"]}
+    later = listen(alice, auth={"token": alice.token, **where})
+    again = [told["request_id"] for name, told in later.events if name == "task_created"]
+    assert again == [MINE, made, "click-1", fourth["request_id"]]
 
 
 @pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics", "/nowhere"])
@@ -86,19 +113,25 @@ def test_lines_for_programs() -> None:
 
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What a server logs at DEBUG, as JSON, while each family does its things; and all that is
-    nobody's business."""
-    server = Server(tmp_path_factory.mktemp("logs"), LOG_LEVEL="debug", LOG_FORMAT="json").start()
+    """What a server logs at DEBUG, as JSON, while each family does its things; all that is
+    nobody's business; and what another process on the same database logs."""
+    folder = tmp_path_factory.mktemp("logs")
+    both = [Server(folder, LOG_LEVEL="debug", LOG_FORMAT="json") for _ in range(2)]
     try:
-        secret = use(server)
-        assert server.stop() == 0
+        server, other = (one.start() for one in both)
+        secret = use(server, other)
+        assert (server.stop(), other.stop()) == (0, 0)
     finally:
-        server.kill()
-    lines = [line for line in server.output if line.startswith("{")]
-    return server, [json.loads(line) for line in lines], secret
+        for one in both:
+            one.kill()
+    return server, parsed(server), secret, parsed(other)
 
 
-def use(server: Server) -> list[str]:
+def parsed(server: Server) -> list[Any]:
+    return [json.loads(line) for line in server.output if line.startswith("{")]
+
+
+def use(server: Server, other: Server) -> list[str]:
     name = unique("Alice")
     address = f"{name.lower()}@example.com"
     rest = Rest(server.url)
@@ -106,11 +139,13 @@ def use(server: Server) -> list[str]:
     assert rest.post("/login", {"username": address, "password": "not this one"}).status_code == 401
     alice = sign_in(server.url, name, PASSWORD)
     socket = Socket().connect(server.url, alice.token)
+    elsewhere = Socket().connect(other.url, alice.token)
     ticket = alice.rest.post("/ws/ticket").json()["ticket"]
     raw = Client(server, f"{FIBER}?ticket={ticket}")
     try:
         assert raw.read()["type"] == "ready"
         change(alice, socket)
+        elsewhere.wait_for("task_created")
         raw.send({"type": "create_task", "data": {"title": "By a raw one"}})
         while raw.read()["type"] != "ack":
             pass
@@ -122,6 +157,7 @@ def use(server: Server) -> list[str]:
         assert alice.rest.put("/users/password", passwords).status_code == 200
     finally:
         socket.close()
+        elsewhere.close()
         raw.ws.close()
     kept = [(server.instance / name).read_text() for name in ("secret_key", "jwt_secret_key")]
     passwords = [PASSWORD, "not this one", server.admin_password]
@@ -146,7 +182,7 @@ def change(alice: Person, socket: Socket) -> None:
 
 def test_a_change_is_followed_to_the_sockets(logged: Any) -> None:
     """By the id of the request that made it, down to how many were told."""
-    _, lines, _ = logged
+    _, lines, _, _ = logged
     mine = [line["message"] for line in lines if line.get("request_id") == MINE]
     assert [re.sub(r"\d+", "N", line) for line in mine] == [
         "event N (task_created) reached N connections",
@@ -157,8 +193,14 @@ def test_a_change_is_followed_to_the_sockets(logged: Any) -> None:
     assert len({line["request_id"] for line in others}) == len(others) == 3
 
 
+def test_another_process_has_the_same_id(logged: Any) -> None:
+    *_, others = logged
+    [told] = [line["message"] for line in others if line.get("request_id") == MINE]
+    assert re.fullmatch(r"event \d+ \(task_created\) reached 1 connections", told)
+
+
 def test_a_sockets_change_too(logged: Any) -> None:
-    _, lines, _ = logged
+    _, lines, _, _ = logged
     made = [
         line["request_id"] for line in lines if line["message"] == "task.create by a socket: 201"
     ]
@@ -167,7 +209,7 @@ def test_a_sockets_change_too(logged: Any) -> None:
 
 
 def test_no_secret_is_logged(logged: Any) -> None:
-    server, lines, secret = logged
+    server, lines, secret, _ = logged
     assert any("POST /login: 401" in line["message"] for line in lines)  # it was at DEBUG
     shown = "".join(line for line in server.output if "First start" not in line)
     for one in secret:
@@ -175,8 +217,19 @@ def test_no_secret_is_logged(logged: Any) -> None:
     assert "eyJ" not in shown  # how every token begins
 
 
+def test_a_token_in_a_log_would_be_found(server: Server, alice: Person) -> None:
+    """By what looks through the logs of all servers once the suite has run."""
+    told = f"INFO a line\nINFO GET /tasks?token={alice.token}\nINFO {PASSWORD}\n"
+    assert len(leaks(told, [PASSWORD])) == 2
+    assert len(leaks(told)) == 1
+    assert leaks(f"INFO {alice.refresh_token}"), "a refresh token is one as well"
+    kept = [secrets for output, secrets in printed if output is server.output]
+    assert [len(one) for one in kept] == [2]
+    assert leaks(kept[0][0], kept[0])
+
+
 def test_every_line_is_json(logged: Any) -> None:
-    server, _, _ = logged
+    server, *_ = logged
     said = ("\n", "  First start", "  (kept in", "Serving on", "{")
     assert [line for line in server.output if not line.startswith(said)] == []
 

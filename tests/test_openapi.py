@@ -21,7 +21,7 @@ from tests.support.server import ROOT
 
 PREFIXES = ("", "/api", "/api/v1")
 # Pages and their parts: nothing a program would call.
-PAGES = {"static", "docs", "docs_asset", "board_asset"}
+PAGES = {"static", "docs", "docs_asset", "board_asset", "board_worker"}
 LIST_RULES = """
 import json
 from task_app import create_app

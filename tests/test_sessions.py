@@ -63,6 +63,25 @@ def test_a_session_from_end_to_end(server: Server, alice: Person, prefix: str) -
         assert requests.put(url, cookies=kept).status_code == 401
 
 
+def test_a_new_password(server: Server, alice: Person, session: Session) -> None:
+    """The session goes on in a new cookie; every other one ends."""
+    url = f"{server.url}/session"
+    bearer = {"Authorization": f"Bearer {session.put(url).json()['access_token']}"}
+    wrong = {"old_password": "not the password", "new_password": "another horse battery"}
+    assert session.patch(url, json=wrong, headers=bearer).status_code == 401
+    before = session.cookies.copy()
+    answer = session.patch(url, json={**wrong, "old_password": PASSWORD}, headers=bearer)
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert not {"refresh_token", "message"} & set(answer.json())
+    assert "HttpOnly" in answer.headers["Set-Cookie"]
+    bearer = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+    assert session.get(f"{server.url}/tasks", headers=bearer).status_code == 200
+    assert session.put(url).json()["user"]["id"] == alice.id
+    assert requests.put(url, cookies=before).status_code == 401
+    assert alice.rest.get("/tasks").status_code == 401
+
+
 def test_cookie_is_worth_nothing_elsewhere(server: Server, session: Session) -> None:
     value = session.cookies["task_session"]
     assert requests.get(f"{server.url}/tasks", cookies={"task_session": value}).status_code == 401
@@ -98,7 +117,7 @@ def test_another_page_may_not_use_it(
 ) -> None:
     url = f"{server.url}/session"
     login = {"username": alice.username, "password": PASSWORD}
-    for method, body in (("POST", login), ("PUT", None), ("DELETE", None)):
+    for method, body in (("POST", login), ("PUT", None), ("PATCH", None), ("DELETE", None)):
         answer = session.request(method, url, json=body, headers=headers)
         assert answer.status_code == 403, method
         assert "access_token" not in answer.text

@@ -7,6 +7,7 @@ Needs Chromium.  Writes docs/screenshots/*.png.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from datetime import date, timedelta
 from pathlib import Path
@@ -169,11 +170,23 @@ class Studio:
         expect(board.page.locator("#dialog")).to_be_visible()
         self.shoot(board, "conflict")
 
+    def offline(self) -> None:
+        board = self.open("light", 1180, 760, device_scale_factor=1.5)
+        board.context.set_offline(True)
+        board.state("Offline")
+        board.add("Buy tape for the shelf labels")
+        board.card("Agree opening hours with the café next door").locator(".open").focus()
+        board.press("Shift+ArrowRight")
+        board.state("Offline · 2 changes pending")
+        board.column("in_progress").locator("h2").click()  # nothing is chosen any more
+        self.shoot(board, "offline")
+
     def administration(self) -> None:
         board = self.open("dark", 1360, 860, "?view=admin", device_scale_factor=1.5)
         expect(board.page.locator("tbody tr")).to_have_count(6)
         expect(board.page.locator(".connected li")).to_have_count(4)
         chart = board.page.locator(".chart .line")
+        expect(chart).to_have_attribute("d", re.compile("M"))
         for beat in range(24):  # some of it busy, as it is in life
             before = chart.get_attribute("d")
             for _ in range((0, 3, 9, 14, 8, 4, 2, 6)[beat % 8]):
@@ -202,6 +215,7 @@ def main() -> None:
                 studio.board(scheme)
                 studio.phone(scheme)
             studio.conflict()
+            studio.offline()
             studio.administration()
             for other in others:
                 other.close()

@@ -71,7 +71,7 @@ class Follower {
         work(JSON.parse(event.data));
       });
       for (const name of ["task_created", "task_updated", "task_status_changed"]) {
-        on(name, ({ seq, epoch, type, task, actor_id, changes, at, ...snapshot }) => {
+        on(name, ({ seq, epoch, type, task, actor_id, changes, at, request_id, ...snapshot }) => {
           this.tasks.set(task, snapshot);
           this.moveTo(seq);
         });

@@ -20,7 +20,7 @@ const socket = io(copy.url, {
 
 for (const name of ["task_created", "task_updated", "task_status_changed"]) {
   socket.on(name, (event) => {
-    const { seq, epoch, type, task, actor_id, changes, at, ...snapshot } = event;
+    const { seq, epoch, type, task, actor_id, changes, at, request_id, ...snapshot } = event;
     copy.apply(seq, task, snapshot);
   });
 }

@@ -19,7 +19,7 @@ import requests
 import socketio
 
 # What an event carries beside the task.
-ENVELOPE = ("seq", "epoch", "type", "task", "actor_id", "changes", "at")
+ENVELOPE = ("seq", "epoch", "type", "task", "actor_id", "changes", "at", "request_id")
 
 
 class Follower:

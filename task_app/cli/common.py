@@ -31,6 +31,8 @@ class OneSentence(click.Command):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read the output has seen enough; click ends quietly
+            raise
         except KNOWN_ERRORS as error:
             raise click.ClickException(sentence(error)) from error
 
@@ -43,10 +45,10 @@ def sentence(error: BaseException) -> str:
     """What went wrong, for the terminal."""
     if isinstance(error, AppError):
         told = error.message
-    elif isinstance(error, database.Busy):
-        told = "The database is busy; try again"
-    elif isinstance(error, DBAPIError):
-        told = f"The database cannot be used: {error.orig}"
+    elif isinstance(error, (DBAPIError, database.Busy)):
+        told = database.sentence(error)
+    elif isinstance(error, OSError) and error.filename is not None:
+        told = f"{error.filename}: {error.strerror}"
     else:
         told = str(error)
     return " ".join(told.split()).rstrip(".") + "."

@@ -48,13 +48,12 @@ def tail(number: int, follow: bool, as_json: bool) -> None:
 
 def _line(event: Event, as_json: bool) -> str:
     if as_json:
-        told = dataclasses.asdict(event)
-        del told["request_id"]  # which the log does not keep
-        return jsonio.dumps(told)
+        return jsonio.dumps(dataclasses.asdict(event))
     task = "" if event.task_id is None else f" task {event.task_id}"
     actor = "server" if event.actor_id is None else f"user {event.actor_id}"
     changes = f" ({', '.join(event.changes)})" if event.changes else ""
-    return f"{event.seq} {event.created_at} {event.type}{task} by {actor}{changes}"
+    request = f" [{event.request_id}]" if event.request_id else ""  # as in the lines of `logs.py`
+    return f"{event.seq} {event.created_at} {event.type}{task} by {actor}{changes}{request}"
 
 
 @events_group.command("prune")

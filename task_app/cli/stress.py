@@ -15,7 +15,7 @@ from flask import current_app
 from rich.console import Console
 from rich.progress import Progress
 
-from task_app.cli.common import OneSentence, ask_password, progress
+from task_app.cli.common import OneSentence, ask_password, progress, sentence
 from task_app.cli.stress_clients import Http, Refused, WebSocket, Where
 from task_app.cli.stress_report import Outcome, Unplotted, plot, plotter, show
 
@@ -49,7 +49,7 @@ def stress(picture: Path | None, url: str | None, user: str | None, **options: A
     except ValueError as error:
         raise click.ClickException(f"--url {url!r} cannot be used: {error}.") from error
     except (Refused, Unplotted) as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(sentence(error)) from error
     except asyncio.IncompleteReadError as error:
         raise click.ClickException("The server has closed a connection.") from error
     console = Console()
@@ -85,6 +85,7 @@ class Run:
         self.outcome = Outcome(tasks, seen=[Counter() for _ in range(listeners)])
         self.ids: list[int] = []
         self.latest = 0.0  # when the last event came
+        self.interrupted = False
 
     async def run(self, user: str | None, password: str | None) -> Outcome:
         """Raises `Refused` when it cannot be done at all, `OSError` when nobody is there."""
@@ -103,8 +104,8 @@ class Run:
             for task in background:
                 task.cancel()
             await asyncio.gather(*background, return_exceptions=True)
-        if not self.keep:
-            await self._clean_up(token)
+            if not self.keep:
+                await self._clean_up(token)  # after Ctrl-C as well
         return self.outcome
 
     async def _sign_in(self, user: str | None, password: str | None) -> str:
@@ -168,7 +169,15 @@ class Run:
             else:
                 makers.append(await self._socket(token, background))
         self.started = time.perf_counter()
-        await asyncio.gather(*(self._make(maker, doing) for maker in makers))
+        making = [asyncio.create_task(self._make(maker, doing)) for maker in makers]
+        try:
+            await asyncio.wait(making)
+        except asyncio.CancelledError:  # Ctrl-C: what is under way is made, and can be deleted
+            self.interrupted = True
+            await asyncio.wait(making, timeout=self.patience)
+            raise
+        for made in making:
+            made.result()
         self.outcome.took = time.perf_counter() - self.started
         for maker in makers:
             maker.close()
@@ -196,6 +205,8 @@ class Run:
     async def _make(self, maker: Any, doing: Any) -> None:
         """One client: takes the next number as soon as it has an answer."""
         for number in self.numbers:
+            if self.interrupted:
+                return
             began = self.sent[number] = time.perf_counter()
             try:
                 self.ids.append(await maker.create(f"{self.name} {number}"))
@@ -225,7 +236,7 @@ class Run:
     async def _clean_up(self, token: str) -> None:
         """Delete what was made."""
         door = Http(self.where, token)
-        with contextlib.suppress(Refused, OSError):
+        with contextlib.suppress(Refused, OSError, asyncio.IncompleteReadError):
             for at in range(0, len(self.ids), BULK):
                 operations = [{"op": "delete", "id": one} for one in self.ids[at : at + BULK]]
                 await door.post("/tasks/bulk", {"operations": operations})

@@ -66,7 +66,10 @@ class Http:
         if self.token is not None:
             lines.append(f"Authorization: Bearer {self.token}")
         writer.write("\r\n".join([*lines, "", ""]).encode() + content)
-        status, answer, last = await _answer(reader)
+        try:
+            status, answer, last = await _answer(reader)
+        except (ValueError, IndexError, asyncio.LimitOverrunError) as error:
+            raise Refused(f"{self.where.name} does not answer as this server does") from error
         if last:
             self.close()
         if not 200 <= status < 300:

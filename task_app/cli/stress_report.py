@@ -74,7 +74,8 @@ def percentile(times: Sequence[float], part: float) -> float:
 
 def show(console: Console, outcome: Outcome) -> None:
     """The table, and a histogram of what a listener waits."""
-    table = Table("", "number", "a second", "p50", "p90", "p99", "most")
+    headings = ("", "number", "a second", "p50", "p90", "p99", "most")
+    table = Table(*headings, box=None, padding=(0, 2, 0, 0))  # within 80 columns
     for name, times, took in (
         ("task made", outcome.answers, outcome.took),
         ("event at a listener", outcome.deliveries, outcome.delivered),

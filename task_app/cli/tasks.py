@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import os
@@ -104,6 +105,8 @@ def _check(rows: Iterator[tuple[int, Row]]) -> int:
 def _json_lines(file: Path) -> Iterator[tuple[int, Row]]:
     with file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
+            if number == 1:
+                line = line.removeprefix(codecs.BOM_UTF8)
             if not line.strip():
                 continue
             try:
@@ -180,7 +183,7 @@ class _Draft:
         self.cursor: str | None = None
         self.rows, size, self.complete = 0, 0, False
         if self.progress.exists() and self.part.exists():
-            kept = jsonio.loads(self.progress.read_bytes())
+            kept = self._kept()
             if kept["form"] == form:
                 self.cursor, self.rows, size = kept["cursor"], kept["rows"], kept["size"]
                 self.complete = self.cursor is None
@@ -188,6 +191,15 @@ class _Draft:
         descriptor = os.open(self.part, os.O_WRONLY | os.O_CREAT, 0o600)
         os.ftruncate(descriptor, size)
         self.stream = os.fdopen(descriptor, "a", newline="", encoding="utf-8")
+
+    def _kept(self) -> Row:
+        try:
+            kept: Row = jsonio.loads(self.progress.read_bytes())
+            return {name: kept[name] for name in ("form", "cursor", "rows", "size")}
+        except (jsonio.JsonError, TypeError, KeyError) as error:
+            raise click.ClickException(
+                f"{self.progress} cannot be used; delete it to begin anew."
+            ) from error
 
     def __enter__(self) -> _Draft:
         return self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
+from itertools import chain
 from typing import Any
 
 # Answers up to this many bytes leave in one piece with their head.
@@ -37,6 +38,10 @@ class Response:
     def answer(self, body: Iterable[bytes]) -> None:
         """Send the head and the body.  Raises ValueError when the body is not as long as the head
         says: whatever follows on the connection would be taken for a part of it."""
+        if not self.status:
+            # PEP 3333 lets an application wait with its head until its first piece is asked for.
+            rest = iter(body)
+            body = chain([next(rest, b"")], rest)
         length = self._length()
         if self.status[:3] in _BODILESS or self.method == "HEAD":
             self._begin(self._head(length, False))

@@ -165,7 +165,8 @@ class Connection:
 
     __slots__ = (
         *("server", "socket", "address", "requests", "listener", "deadline", "busy"),
-        *("new", "fault", "lingering", "taken", "ended_by_client", "latest", "owes_continue"),
+        *("new", "fault", "lingering", "taken", "detached", "ended_by_client"),
+        *("latest", "owes_continue"),
         "__weakref__",
     )
 
@@ -181,7 +182,7 @@ class Connection:
         self.fault: BadRequest | None = None
         self.lingering = False
         self.ended_by_client = False
-        self.taken = False
+        self.taken = self.detached = False
         self.owes_continue = False
         self.deadline = self.latest = time.monotonic() + REQUEST_SECONDS
         self._read_on()
@@ -382,7 +383,16 @@ class Connection:
         self.taken = True
         return GreenSocket(self.socket), self.requests.rest or b""
 
+    def detach(self) -> tuple[socket.socket, bytes, Any]:
+        """Hand the socket over for good, as `take` does, and with it the hub's listener to what
+        comes on it, if there is one: to take that out and another in costs two calls of the
+        kernel's."""
+        listener, self.listener = self.listener, None
+        self.taken = self.detached = True
+        return self.socket, self.requests.rest or b"", listener
+
     def close(self) -> None:
         self._read_no_more()
         self.server.forget(self)
-        self.socket.close()
+        if not self.detached:
+            self.socket.close()

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from alembic import context
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
 
 from task_app import database, models  # noqa: F401 - fills the metadata
 from task_app.extensions import db
 
 
 def run() -> None:
-    """Run the migrations in one transaction, on the application's own engine, while nobody else
-    does."""
+    """Run the migrations.  Raises `CommandError`, which the flask command shows as a sentence."""
+    try:
+        _run()
+    except (DBAPIError, OSError, database.Busy) as error:
+        raise CommandError(database.sentence(error)) from error
+
+
+def _run() -> None:
+    """In one transaction, on the application's own engine, while nobody else does."""
     with database.alone(), db.engine.connect() as connection:
         context.configure(
             connection=connection,

@@ -31,7 +31,8 @@ class LogHead(Model):
 
 class Event(Model):
     """`data` is the snapshot after the change, `changes` the fields that moved, `rooms` the
-    audience; `rooms` stands here for the relay and in `event_rooms` for replays."""
+    audience; `rooms` stands here for the relay and in `event_rooms` for replays.  `request_id` is
+    that of the request that caused it, None for what the server did by itself."""
 
     __tablename__ = "events"
 
@@ -43,6 +44,7 @@ class Event(Model):
     changes: Mapped[Any] = mapped_column(JSON)
     rooms: Mapped[Any] = mapped_column(JSON)
     created_at: Mapped[str] = mapped_column(String(27))
+    request_id: Mapped[str | None] = mapped_column(String(64))
 
 
 class EventRoom(Model):

@@ -21,6 +21,7 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from task_app.realtime.clock import clock
@@ -51,6 +52,7 @@ class Engine:
     """Makes the WebSockets.  Off until `start`, which the eventlet start-up calls."""
 
     hub: Any
+    run: Callable[[Callable[[], None]], None]
     spawn: Callable[..., object]
     sleep: Callable[[float], None]
 
@@ -62,13 +64,15 @@ class Engine:
         self.ring: Ring | None = None
         self.gathered: Gathered | None = None
 
-    def start(self, *, batches: bool) -> None:
+    def start(self, run: Callable[[Callable[[], None]], None], *, batches: bool) -> None:
         """From here on new connections are detached; what goes to many is written by one call if
-        `batches`.  Call on the hub's thread."""
+        `batches`.  `run` does a job in a greenlet at once; it is called by the hub alone.  Call on
+        the hub's thread."""
         import eventlet
         import eventlet.hubs
 
         self.hub = eventlet.hubs.get_hub()
+        self.run = run
         self.spawn, self.sleep = eventlet.spawn_n, eventlet.sleep
         self.ring = ring() if batches else None
         self.on = True
@@ -111,12 +115,13 @@ class Engine:
 
     def websocket(self, environ: Mapping[str, Any], max_message: int) -> WebSocket:
         """The connection of a request that asks for a WebSocket and may have one."""
-        connection, early = taken(environ)
-        # The real socket below eventlet's.  TLS keeps state of its own between reads and writes.
-        raw = getattr(connection, "fd", None)
-        if not self.on or raw is None or isinstance(raw, ssl.SSLSocket):
-            return BlockingWebSocket(connection, max_message, early)
-        return DetachedWebSocket(raw, max_message, early)
+        connection = environ.get("task_app.connection") if self.on else None
+        # TLS keeps state of its own between reads and writes.
+        if connection is None or isinstance(connection.socket, ssl.SSLSocket):
+            raw, early = taken(environ)
+            return BlockingWebSocket(raw, max_message, early)
+        raw, early, listener = connection.detach()
+        return DetachedWebSocket(raw, max_message, early, listener)
 
     def stop(self) -> None:
         """End what is still open; clients have `STOP_SECONDS` to take what waits and to answer."""
@@ -136,14 +141,14 @@ class DetachedWebSocket(WebSocket):
         *("raw", "reading", "write", "writing"),
     )
 
-    def __init__(self, raw: Any, max_message: int, early: bytes) -> None:
+    def __init__(self, raw: Any, max_message: int, early: bytes, listener: Any) -> None:
         super().__init__(max_message, early)
-        # The request and its server are left with a socket that says it is closed.
-        self.raw = type(raw)(raw.family, raw.type, raw.proto, raw.detach())
-        self.raw.setblocking(False)
-        self.write = self.raw.send
-        self.descriptor = self.raw.fileno()
-        self.reading: Any = None  # listeners of the hub
+        self.raw = raw
+        self.write = raw.send
+        self.descriptor = raw.fileno()
+        self.reading = listener  # of the hub
+        if listener is not None:
+            self._hear(listener, self._readable)
         self.writing: Any = None
         self.frames = NONE_WAITING
         self.bytes = 0
@@ -179,7 +184,7 @@ class DetachedWebSocket(WebSocket):
             message = self._next_for_client()
             if message is not None:
                 self.busy = True
-                engine.spawn(self._work, message)
+                engine.run(partial(self._work, message))
 
     def _work(self, message: str | bytes | None) -> None:
         """Handle this message and those that came with it; in a greenlet."""
@@ -210,6 +215,13 @@ class DetachedWebSocket(WebSocket):
             self.reading = None
 
     def _listen(self, what: str, call: Callable[[int], None]) -> Any:
+        listener = engine.hub.add(what, self.raw.fileno(), call, _ignore, _ignore)
+        self._hear(listener, call)
+        return listener
+
+    def _hear(self, listener: Any, call: Callable[[int], None]) -> None:
+        """Be called for what this listener of the hub hears."""
+
         def guarded(descriptor: int) -> None:
             try:
                 call(descriptor)
@@ -217,9 +229,8 @@ class DetachedWebSocket(WebSocket):
                 log.exception("a WebSocket failed")
                 self.abort()
 
-        listener = engine.hub.add(what, self.raw.fileno(), guarded, _ignore, _ignore)
+        listener.cb, listener.tb, listener.mark_as_closed = guarded, _ignore, _ignore
         listener.greenlet = engine.hub.greenlet  # and not the one that has served the request
-        return listener
 
     # --- writing
 

@@ -78,6 +78,10 @@ class Subscriber:
         """Tell the client something that is no event: `ready`, `resync`."""
         raise NotImplementedError
 
+    def remark(self, name: str, payload: dict[str, Any]) -> None:
+        """Tell the client what it can do without: left out where it has not read what waits."""
+        raise NotImplementedError
+
     def wait_for_room(self) -> bool:
         """Wait until the client has read most of what waits for it.  False, and the connection
         is ended, when it does not."""
@@ -97,6 +101,7 @@ class Feeds:
         self.rooms: defaultdict[str, set[Subscriber]] = defaultdict(set)
         self.of_user: defaultdict[int | None, set[Subscriber]] = defaultdict(set)
         self.connected: set[Subscriber] = set()  # signed in or not
+        self.watching: set[Subscriber] = set()  # those that want to know who is here
         self.closing = False  # whoever still comes is sent away
         # Around all that is sent of one event.
         self.together: Callable[[], AbstractContextManager[None]] = nullcontext
@@ -111,6 +116,7 @@ class Feeds:
             self.rooms.clear()
             self.of_user.clear()
             self.connected.clear()
+            self.watching.clear()
             self.closing = False
 
     def connect(self, subscriber: Subscriber) -> None:
@@ -127,6 +133,13 @@ class Feeds:
             self._leave(subscriber)
             self._dismiss(subscriber)
             self.connected.discard(subscriber)
+            self.watching.discard(subscriber)
+
+    def watch(self, subscriber: Subscriber) -> None:
+        """Note that this one wants to know who is here."""
+        with self.lock:
+            if not subscriber.ended:
+                self.watching.add(subscriber)
 
     def admit(self, subscriber: Subscriber, actor: Actor) -> int:
         """Note who is signed in; from here on control events reach the connection.  It leaves the

@@ -27,10 +27,10 @@ from task_app.dialects import NATIVE
 from task_app.errors import AppError, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
-from task_app.realtime import replay, sessions
+from task_app.realtime import replay, sessions, whereabouts
 from task_app.realtime.door import check_origin, origin_allowed, query_of, refuse
 from task_app.realtime.feeds import Subscriber, feeds
-from task_app.realtime.messages import Answer, answer
+from task_app.realtime.messages import Answer, answer, is_curious
 from task_app.realtime.outbox import DRAIN_SECONDS, MAX_BYTES, MAX_MESSAGES
 from task_app.realtime.packets import ATTACHMENT, UNREADABLE, Packet
 from task_app.realtime.relay import relay
@@ -73,12 +73,17 @@ class Connection(Subscriber):
         session.on_websocket(self._write_to)
         self.invited = actor  # who signs in once the client knows it is connected
         self.where = where
+        self.curious = False  # whether it wants to know who is here, then
 
     def _write_to(self, websocket: WebSocket) -> None:
         self.send = websocket.put
 
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         self.emit(name, payload)
+
+    def remark(self, name: str, payload: dict[str, Any]) -> None:
+        if self.has_room():
+            self.emit(name, payload)
 
     def emit(self, name: str, payload: Any) -> None:
         """Send this client, and nobody else, an event."""
@@ -114,6 +119,9 @@ def _packet(name: str, payload: Any) -> engineio_packet.Packet:
     """An event as an Engine.IO packet."""
     text = Packet(packet.EVENT, data=[name, payload], namespace=ROOT).encode()
     return engineio_packet.Packet(engineio_packet.MESSAGE, text)
+
+
+GREETING = PacketFrame(_packet("message", WELCOME))
 
 
 class Manager(python_socketio.Manager):
@@ -162,10 +170,12 @@ class TaskNamespace(Namespace):
         connection = self.connections.get(sid)
         if connection is None:
             return
-        connection.emit("message", WELCOME)
+        connection.outbox.give(GREETING)
         if connection.invited is not None:
             with self.app.app_context(), replay.or_end(connection):
                 replay.start(connection, connection.invited, connection.where)
+                if connection.curious:
+                    whereabouts.watch(connection)
 
     def reap(self) -> None:
         """Close the connections that have not entered the namespace since the last time."""
@@ -197,6 +207,7 @@ class TaskNamespace(Namespace):
         if session is None:
             raise Refused("The connection has ended meanwhile")
         connection = self.connections[sid] = Connection(sid, eio_sid, session, actor, where)
+        connection.curious = is_curious(credentials)
         feeds.connect(connection)
         return True
 

@@ -4,6 +4,7 @@ on Socket.IO and on raw WebSockets."""
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from task_app.commands import COMMANDS, Result, authenticate, execute
 from task_app.dialects import Dialect
 from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
-from task_app.realtime import replay
+from task_app.realtime import replay, whereabouts
 from task_app.realtime.feeds import Subscriber
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,13 @@ class Answer:
 
 
 def answer(subscriber: Subscriber, event: str, payload: Any, dialect: Dialect) -> Answer:
-    """Do what the client asks under the name `event`.  Raises `AppError`."""
-    logs.begin_request()
+    """Do what the client asks under the name `event`.  Raises `AppError`.
+
+    The `request_id` in the payload is the request's id in the log and in its events, and its
+    idempotency key.
+    """
+    given = payload.get("request_id") if isinstance(payload, dict) else None
+    logs.begin_request(given if isinstance(given, str) else None)
     if not isinstance(payload, dict):
         raise AppError("invalid_payload", 400, "The payload must be one JSON object")
     payload = dict(payload)
@@ -68,7 +74,15 @@ def sign_in(subscriber: Subscriber, payload: dict[str, Any]) -> dict[str, Any]:
     if payload.get("token") is None:
         raise unauthorized()
     where = replay.position(payload.get("since"), payload.get("epoch"))
-    return replay.renew(subscriber, authenticate(payload["token"]), where)
+    ready = replay.renew(subscriber, authenticate(payload["token"]), where)
+    if is_curious(payload):
+        whereabouts.watch(subscriber)
+    return ready
+
+
+def is_curious(credentials: Any) -> bool:
+    """Whether whoever signs in with these wants to be told who is here."""
+    return isinstance(credentials, Mapping) and credentials.get("people") is True
 
 
 def _answer(name: str, result: Result, dialect: Dialect) -> Answer:

@@ -95,7 +95,7 @@ class Relay:
             if not EVENTS[event.type].control:
                 reached = feeds.deliver(event, self.epoch)
                 if log.isEnabledFor(logging.DEBUG):
-                    told = {"request_id": event.request_id}
+                    told = {"request_id": event.request_id or ""}
                     words = "event %s (%s) reached %s connections"
                     log.debug(words, event.seq, event.type, reached, extra=told)
                 return reached

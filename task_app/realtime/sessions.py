@@ -8,7 +8,9 @@ pings everybody.
 
 from __future__ import annotations
 
+import base64
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -362,6 +364,26 @@ def _open(
     return server._ok(session.poll(), jsonp_index=jsonp_index)
 
 
+class Ids:
+    """Ids nobody can guess, 120 bits of the system's randomness each: asking the system for every
+    one of them was a fortieth of what a connection costs."""
+
+    SIZE, AT_ONCE = 15, 256  # bytes; without a remainder that base64 would have to fill up
+
+    def __init__(self) -> None:
+        self.ready: list[str] = []
+
+    def __call__(self) -> str:
+        try:
+            return self.ready.pop()
+        except IndexError:
+            drawn = base64.urlsafe_b64encode(os.urandom(self.SIZE * self.AT_ONCE)).decode()
+            width = len(drawn) // self.AT_ONCE
+            self.ready += [drawn[at : at + width] for at in range(0, len(drawn), width)]
+            return self.ready.pop()
+
+
 def install(server: Any) -> None:
     """Make an Engine.IO server open sessions of ours."""
     server._handle_connect = partial(_open, server)
+    server.generate_id = Ids()

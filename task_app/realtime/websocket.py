@@ -103,6 +103,9 @@ class RawConnection(Subscriber):
     def notice(self, name: str, payload: dict[str, Any]) -> None:
         self.tell({"type": name, **payload})
 
+    def remark(self, name: str, payload: dict[str, Any]) -> None:
+        self.send(frames.frame(jsonio.dumps({"type": name, **payload})))
+
     def wait_for_room(self) -> bool:
         if self.outbox.wait_for_room(DRAIN_SECONDS):
             return True

@@ -21,13 +21,14 @@ from task_app.models.idempotency import KEY_LENGTH
 from task_app.realtime.door import PATHS
 from task_app.realtime.feeds import ENDINGS
 from task_app.realtime.messages import EVENT_COMMANDS, TARGETS
-from task_app.resources import event_outputs, openapi, outputs
+from task_app.resources import event_outputs, outputs
 from task_app.resources.base import DIALECTS
 from task_app.resources.inputs import Plugin
 from task_app.resources.openapi import Operation, first_sentence
 from task_app.resources.outputs import Json
 from task_app.resources.streams import EventStreamResource
 from task_app.schemas.task import PageQuery
+from task_app.version import VERSION
 
 DESCRIPTION = """\
 The same events and commands on Socket.IO, on raw WebSockets and as Server-Sent Events; where a
@@ -45,7 +46,9 @@ _POSITION: dict[str, Json] = {
     "epoch": {"type": "string", "description": "The `epoch` that came with it."},
 }
 _TOKEN: Json = {"type": "string", "description": "An access token."}
+_PEOPLE: Json = {"type": "boolean", "description": "Whether to be told who is here."}
 _TICKET: Json = {"type": "string", "description": "A one-use ticket, in place of a token."}
+_OPTIONAL = ("since", "epoch", "people")
 _SCHEMES: Mapping[str, Json] = {
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
     "ticket": {"type": "httpApiKey", "name": "ticket", "in": "query"},
@@ -123,7 +126,7 @@ def build(routes: Iterable[tuple[Any, ...]], prefixes: Mapping[str, str]) -> Jso
     """The document; `routes` and `prefixes` are the URL table."""
     routes = list(routes)
     plugin = Plugin()
-    spec = APISpec("", openapi.VERSION, "3.1.0", plugins=[plugin])
+    spec = APISpec("", VERSION, "3.1.0", plugins=[plugin])
     requests = list(_requests(routes, plugin.converter))
     # Schemas inside of the commands', which stand in the messages themselves.
     schemas = {**spec.components.schemas, **outputs.COMMON}
@@ -135,7 +138,7 @@ def build(routes: Iterable[tuple[Any, ...]], prefixes: Mapping[str, str]) -> Jso
     operations: Json = {}
     for channel in channels:
         operations |= channel.operations
-    info = {"title": "Task server", "version": openapi.VERSION, "description": DESCRIPTION}
+    info = {"title": "Task server", "version": VERSION, "description": DESCRIPTION}
     return {
         "asyncapi": "3.0.0",
         "info": info,
@@ -175,7 +178,7 @@ def _request(event: str, operation: Operation, converter: Any) -> Request:
     beside: dict[str, Json] = {"token": {**_TOKEN, "description": "Goes before the connection's."}}
     if operation.keeps_answer:
         key = {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH}
-        beside["request_id"] = {**key, "description": "The idempotency key."}
+        beside["request_id"] = {**key, "description": "The idempotency key; also in the events."}
     if 412 in operation.codes:
         version = {"type": "integer", "description": "Do it only if this is still the version."}
         beside["if_match"] = version
@@ -204,7 +207,8 @@ def _endings() -> str:
 
 
 def _socketio(requests: list[Request]) -> Channel:
-    credentials = outputs.object_of({"token": _TOKEN, **_POSITION}, optional=("since", "epoch"))
+    told = {"token": _TOKEN, **_POSITION, "people": _PEOPLE}
+    credentials = outputs.object_of(told, optional=_OPTIONAL)
     channel = Channel(
         "socketio",
         "/socket.io/",
@@ -220,7 +224,8 @@ def _socketio(requests: list[Request]) -> Channel:
     words = channel.message("message", "Hello, and good-bye.", event_outputs.MESSAGE)
     either = {"anyOf": [outputs.ref(_name) for _name in ("Error", "NativeConflict")]}
     error = channel.message("error", "What went wrong; to the sender alone.", either)
-    channel.sends("notices", "What is no event.", [ready, *others, words, error])
+    here = channel.message("people", *event_outputs.PEOPLE)
+    channel.sends("notices", "What is no event.", [ready, *others, here, words, error])
     hello = channel.message(f"command.{SIGN_IN}", "Bring a token, or renew it.", credentials)
     channel.receives(SIGN_IN, "Sign in.", hello, [ready, error])
     for request in requests:
@@ -255,10 +260,12 @@ def _websocket(path: str, dialect: Dialect, requests: list[Request]) -> Channel:
     pong = channel.message("pong", "The answer to `ping`.", event_outputs.PONG)
     wrong = "What went wrong; `request_id` as it was sent."
     error = channel.message("error", wrong, event_outputs.raw_error(dialect))
-    channel.sends("notices", "What is no event.", [*notices, pong, error])
+    summary, schema = event_outputs.PEOPLE
+    here = channel.message("people", summary, event_outputs.raw("people", schema))
+    channel.sends("notices", "What is no event.", [*notices, here, pong, error])
     for name in ("auth", SIGN_IN):
-        told = {"type": {"const": name}, "token": _TOKEN, **_POSITION}
-        credentials = outputs.object_of(told, optional=("since", "epoch"))
+        told = {"type": {"const": name}, "token": _TOKEN, **_POSITION, "people": _PEOPLE}
+        credentials = outputs.object_of(told, optional=_OPTIONAL)
         hello = channel.message(f"command.{name}", "Bring a token, or renew it.", credentials)
         channel.receives(name, "Sign in.", hello, [notices[0], error])
     alive = outputs.object_of({"type": {"const": "ping"}})
@@ -277,7 +284,7 @@ def _websocket(path: str, dialect: Dialect, requests: list[Request]) -> Channel:
 
 def _wrapped(request: Request) -> Json:
     told = {"type": {"const": request.event}, "data": request.payload}
-    told["request_id"] = {"description": "Comes back with the answer; the idempotency key."}
+    told["request_id"] = {"description": "Comes back with the answer, and is the idempotency key."}
     optional = ("request_id",) if request.needs_payload else ("request_id", "data")
     return outputs.object_of(told, optional=optional)
 

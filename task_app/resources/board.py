@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from pathlib import Path
 
 from flask import Flask, Response, abort, request, send_file
 
+from task_app import jsonio
 from task_app.resources.base import json_response
 
-_FOLDER = Path(__file__).parent.parent / "web" / "board"
+_WEB = Path(__file__).parent.parent / "web"
+_FOLDER = _WEB / "board"
 TYPES = {
     ".css": "text/css; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -17,12 +21,14 @@ TYPES = {
 # What the page loads, and nothing else of that folder.
 ASSETS = frozenset(path.name for path in _FOLDER.iterdir() if path.suffix in TYPES)
 # Everything from here, nothing inline; and no script may make markup of a text at all: whatever
-# would (`innerHTML`, `eval`, …) throws.
+# would (`innerHTML`, `eval`, …) throws.  The one text that becomes a script is the address of the
+# worker, by the one policy (`updates.js`).
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types 'none'"
+    "require-trusted-types-for 'script'; trusted-types worker"
 )
+WORKER_POLICY = "default-src 'none'; connect-src 'self'; frame-ancestors 'none'"
 INDEX = {
     "name": "Task server",
     "docs": "/docs",
@@ -32,18 +38,41 @@ INDEX = {
 }
 
 
+def _digest(content: bytes) -> str:
+    """As `integrity` of a request has it."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
+
+
+def _shell() -> tuple[str, bytes, dict[str, str]]:
+    """The version of the board's files, the page (which knows it), and the digest of each path."""
+    page = (_FOLDER / "index.html").read_bytes()
+    files = {f"/board/{name}": _digest((_FOLDER / name).read_bytes()) for name in sorted(ASSETS)}
+    worker = (_WEB / "service-worker.js").read_bytes()
+    told = jsonio.dumps_bytes({**files, "page": _digest(page), "worker": _digest(worker)})
+    version = hashlib.sha256(told).hexdigest()[:16]
+    page = page.replace(b"{version}", version.encode())
+    return version, page, {"/": _digest(page), **files}
+
+
+# As long as the process lives: one that is upgraded starts anew, as does `make dev` at a change.
+VERSION, _PAGE, _FILES = _shell()
+
+
 def register(app: Flask) -> None:
     """Serve the page and what it loads."""
     app.add_url_rule("/", "index", _index)
     app.add_url_rule("/board/<name>", "board_asset", _asset)
+    app.add_url_rule("/service-worker.js", "board_worker", _worker)
 
 
 def _index() -> Response:
     """JSON for whoever does not ask for a page first."""
     wanted = request.accept_mimetypes.best_match(["application/json", "text/html"])
     if wanted == "text/html":
-        response = send_file(_FOLDER / "index.html", mimetype="text/html")
+        response = Response(_PAGE, mimetype="text/html")
         response.headers["Content-Security-Policy"] = POLICY
+        response.set_etag(VERSION)
+        response.make_conditional(request)
     else:
         response = json_response(INDEX)
     response.headers["Vary"] = "Accept"
@@ -54,3 +83,13 @@ def _asset(name: str) -> Response:
     if name not in ASSETS:
         abort(404)
     return send_file(_FOLDER / name, mimetype=TYPES[Path(name).suffix])
+
+
+def _worker() -> Response:
+    """What opens the board without the network.  It names every file and its digest: with another
+    file it is another worker, which the browser finds and puts in the place of the old one."""
+    told = f"const VERSION = {jsonio.dumps(VERSION)};\nconst FILES = {jsonio.dumps(_FILES)};\n"
+    script = (_WEB / "service-worker.js").read_text(encoding="utf-8")
+    response = Response(told + script, mimetype="text/javascript")
+    response.headers["Content-Security-Policy"] = WORKER_POLICY
+    return response

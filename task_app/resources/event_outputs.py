@@ -50,6 +50,16 @@ NOTICES: Mapping[str, tuple[str, Json]] = {
         outputs.object_of({"reason": TEXT, **_ENVELOPE}),
     ),
 }
+# Told to those who sign in with `people`, which a stream cannot.
+PEOPLE: tuple[str, Json] = (
+    "Who is here, whenever that changes: the first hundred by name, and how many there are.",
+    outputs.object_of(
+        {
+            "here": {"type": "array", "items": outputs.object_of({"id": ID, "username": TEXT})},
+            "count": COUNT,
+        }
+    ),
+)
 MESSAGE = outputs.object_of({"data": TEXT})
 END = outputs.object_of({"reason": {"enum": list(ENDINGS)}})
 PONG = outputs.object_of({"type": {"const": "pong"}})
@@ -100,6 +110,10 @@ def _native(event_type: str, dialect: Dialect) -> Json:
         "actor_id": {**ID_OR_NULL, "description": "Who did it; null for the server itself."},
         "changes": {"type": "array", "items": TEXT, "description": "Names of changed fields."},
         "at": TIME,
+        "request_id": {
+            "type": ["string", "null"],
+            "description": "Of the request that caused it; null for the server itself.",
+        },
     }
     return outputs.object_of({**found, **_ENVELOPE, **beside})
 

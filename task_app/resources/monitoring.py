@@ -18,6 +18,7 @@ from task_app.errors import AppError, unauthorized
 from task_app.realtime.feeds import feeds
 from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
+from task_app.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +41,7 @@ def state() -> dict[str, Any]:
         working = False
     return {
         "status": "ok" if working else "degraded",
+        "version": VERSION,
         "connectedClients": clients,
         "database": "ok" if working else "unavailable",
         "redis": hints.state,  # nothing depends on it: the server is ok without

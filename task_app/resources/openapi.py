@@ -33,8 +33,8 @@ from task_app.resources.components import (
 from task_app.resources.inputs import Plugin, one_line
 from task_app.resources.outputs import Json
 from task_app.schemas.task import PageQuery
+from task_app.version import VERSION
 
-VERSION = "1"
 METHODS = ("get", "post", "put", "patch", "delete")
 DESCRIPTION = """\
 Tasks that everybody who may see them sees change at once.

@@ -130,16 +130,18 @@ _HEALTH: Json = {
     "type": "object",
     "properties": {
         "status": {"enum": ["ok", "degraded"]},
+        "version": {**TEXT, "description": "Of the server."},
         "connectedClients": {
             **COUNT,
             "description": "Open connections of all processes on this database; the others' as "
             "they were a few seconds ago.",
         },
         "database": {"enum": ["ok", "unavailable"]},
+        "redis": {"enum": ["unused", "up", "down"]},
         "seq": {**COUNT, "description": "The last event this process has sent out."},
         "epoch": TEXT,
     },
-    "required": ["status", "connectedClients", "database", "seq", "epoch"],
+    "required": ["status", "version", "connectedClients", "database", "redis", "seq", "epoch"],
 }
 
 PERSON = object_of({"id": ID, "username": TEXT, "is_active": FLAG, "here": FLAG})

@@ -13,6 +13,7 @@ and what names another origin is refused, be it another port of this host, which
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, current_app, request
@@ -22,32 +23,45 @@ from task_app.access import ANONYMOUS
 from task_app.commands import execute
 from task_app.errors import forbidden, unauthorized
 from task_app.realtime.door import check_origin
-from task_app.resources.base import CommandResource, by_method, json_body, json_response
-from task_app.resources.limits import LOGIN, limited, within_tries
+from task_app.resources.base import (
+    CommandResource,
+    by_method,
+    current_actor,
+    json_body,
+    json_response,
+)
+from task_app.resources.limits import LOGIN, PASSWORD, limited, within_tries
 
 COOKIE = "task_session"
 
 
 class SessionResource(CommandResource):
-    commands = by_method(post="user.login", put="user.refresh", delete="user.logout")
+    commands = by_method(
+        post="user.login", put="user.refresh", patch="user.change_password", delete="user.logout"
+    )
     by_cookie = COOKIE, frozenset({"put", "delete"})
-    bodies = by_method(post="AccessToken")
-    method_decorators = {"post": [limited(LOGIN)]}  # noqa: RUF012 - Flask-RESTful's interface
+    bodies = by_method(post="AccessToken", patch="AccessToken")
+    method_decorators = {  # noqa: RUF012 - Flask-RESTful's interface
+        "post": [limited(LOGIN)],
+        "patch": [limited(PASSWORD)],
+    }
 
     def post(self) -> Any:
         """Sign in; the refresh token goes into a cookie."""
         _check_is_ours()
-        tokens = dict(execute(ANONYMOUS, "user.login", within_tries(json_body())).body)
-        refresh_token = tokens.pop("refresh_token")
-        response = json_response(tokens, headers={"Cache-Control": "no-store"})
-        life = int(current_app.config["JWT_REFRESH_TOKEN_EXPIRES"].total_seconds())
-        _set_cookie(response, refresh_token, life)
-        return response
+        return _begun(execute(ANONYMOUS, "user.login", within_tries(json_body())).body)
 
     def put(self) -> Any:
         """A new access token for the refresh token in the cookie."""
         _check_is_ours()
         return self.run({"refresh_token": _refresh_token()}, anonymous=True)
+
+    def patch(self) -> Any:
+        """Change the password; every session ends but this one, which goes on in a new cookie."""
+        _check_is_ours()
+        done = dict(execute(current_actor(), "user.change_password", json_body()).body)
+        del done["message"]
+        return _begun(done)
 
     def delete(self) -> Any:
         """End the session of the cookie."""
@@ -58,10 +72,20 @@ class SessionResource(CommandResource):
         return response
 
 
+def _begun(tokens: Mapping[str, Any]) -> Response:
+    """The answer with these tokens, the refresh token in the cookie."""
+    rest = dict(tokens)
+    refresh_token = rest.pop("refresh_token")
+    response = json_response(rest, headers={"Cache-Control": "no-store"})
+    life = int(current_app.config["JWT_REFRESH_TOKEN_EXPIRES"].total_seconds())
+    _set_cookie(response, refresh_token, life)
+    return response
+
+
 def _refresh_token() -> str:
     """What the cookie holds.  Raises 401 without one."""
-    token = request.cookies.get(COOKIE, "")
-    if not 0 < len(token) <= auth.TOKEN_LENGTH:
+    token = request.cookies.get(COOKIE)
+    if not token:
         raise unauthorized()
     return token
 

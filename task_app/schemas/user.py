@@ -74,7 +74,8 @@ class Adoption(Input):
 class RefreshToken(Input):
     """The token that a new access token is asked for with."""
 
-    refresh_token = Text(1, 8192, required=True)
+    # One that is too long to be good (`auth.TOKEN_LENGTH`) is answered like any other that is not.
+    refresh_token = Text(1, 1 << 20, required=True)
 
 
 class TicketUse(Input):

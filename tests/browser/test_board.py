@@ -137,11 +137,19 @@ def test_a_notice_that_comes_while_the_list_is_read(
 
 
 def test_who_is_here(board: Open, people: tuple[Person, ...]) -> None:
+    """Told as they come and go, and not asked for."""
     alice, bob, _ = people
-    board(bob)
     hers = board(alice)
+    asked: list[str] = []
+    hers.page.on("request", lambda request: asked.append(request.url))
     hers.page.click("#here")
-    expect(hers.page.locator("#here-list")).to_contain_text(bob.username)
+    here = hers.page.locator("#here-list")
+    expect(here).to_contain_text(f"{alice.username} (you)")
+    his = board(bob)
+    expect(here).to_contain_text(bob.username)
+    his.page.goto(f"{his.url}/health")
+    expect(here).not_to_contain_text(bob.username)
+    assert not [url for url in asked if "here=" in url]
 
 
 def test_all_by_keyboard(board: Open, alice: Person) -> None:
@@ -164,6 +172,11 @@ def test_all_by_keyboard(board: Open, alice: Person) -> None:
     one.press("Control+Enter")
     one.shows("in_progress", "Sow the beans")
     one.press("ArrowLeft")
+    expect(one.card("Weed").locator(".open")).to_be_focused()
+    one.press("Delete")
+    one.shows("todo")
+    one.press("Control+z")
+    one.shows("todo", "Weed")
     expect(one.card("Weed").locator(".open")).to_be_focused()
     one.press("Delete")
     one.shows("todo")

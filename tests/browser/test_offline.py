@@ -36,6 +36,8 @@ def test_conflict_shows_both_and_loses_nothing(board: Open, people: tuple[Person
     expect(one.card("Sow the beans").locator(".note")).to_contain_text("Somebody else")
     one.page.reload()  # and it is not forgotten
     dialog.locator("textarea").fill("Sow beans and peas")
+    one.page.reload()  # nor is what was typed there
+    expect(dialog.locator("textarea")).to_have_value("Sow beans and peas")
     dialog.get_by_role("button", name="Save").click()
     one.shows("todo", "Sow beans and peas")
     one.is_live()
@@ -127,7 +129,7 @@ def test_signed_out_elsewhere_and_in_again(board: Open, alice: Person) -> None:
     assert alice.rest.post("/logout").status_code == 200
     one.context.set_offline(False)
     page = one.page
-    expect(page.locator("#sign-in")).to_be_visible()
+    expect(page.locator("#sign-in")).to_contain_text("You were signed out")
     page.fill("[name=username]", alice.username)
     page.fill("[name=password]", PASSWORD)
     page.click("#sign-in-go")

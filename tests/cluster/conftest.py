@@ -19,6 +19,7 @@ from tests.contracts.test_gin import ORIGIN, SECRET
 from tests.support import databases
 from tests.support import server as support
 from tests.support.clients import Rest
+from tests.support.leaks import leaks, secrets_of
 from tests.support.server import ASYNC_MODE
 
 # What the families' documents set, all at once.
@@ -68,6 +69,7 @@ def cluster() -> Iterator[Installed]:
         codes = [one.stop() for one in running.processes]
         assert codes == [0] * len(codes), running.log
         assert "Traceback" not in running.log, running.log
+        assert leaks(running.log, [*secrets_of(running.instance), SECRET]) == []
     finally:
         running.stop()
 

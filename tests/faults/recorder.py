@@ -260,7 +260,7 @@ def check_fold(before: dict[int, Any], seen: list[Seen], fresh: dict[int, Any]) 
     assert tasks == fresh
 
 
-ENVELOPE = ("task", "type", "seq", "epoch", "actor_id", "changes", "at")
+ENVELOPE = ("task", "type", "seq", "epoch", "actor_id", "changes", "at", "request_id")
 
 
 def bare(body: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,22 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+# Resolves once what is kept for a page without the network has such a task.
+KEPT = """async ([title, status, works]) => {
+  const kept = async () => {
+    if (!(await indexedDB.databases()).length) return []; // to open it would make it
+    const opening = indexedDB.open("board");
+    await new Promise((done) => { opening.onsuccess = done; });
+    const base = opening.result;
+    const asking = base.transaction("last").objectStore("last").getAll();
+    await new Promise((done) => { asking.onsuccess = done; });
+    base.close();
+    return asking.result.flatMap(({ tasks }) => tasks);
+  };
+  if (works) await navigator.serviceWorker.ready;
+  const found = (task) => task.title === title && task.status === status;
+  while (!(await kept()).some(found)) await new Promise((done) => { setTimeout(done, 50); });
+}"""
 COLUMNS = ("todo", "in_progress", "completed")
 expect.set_options(timeout=PATIENCE)
 
@@ -41,6 +57,9 @@ class Board:
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
         # Motion is seen in the screenshots' script; here it only takes time.
         options = {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"} | options
+        # What a worker answers, or is asked, no `route` of a test sees.
+        options = {"service_workers": "block"} | options
+        self.has_worker = options["service_workers"] == "allow"
         self.url = url
         self.context: BrowserContext = browser.new_context(**options)
         self.context.set_default_timeout(PATIENCE)
@@ -57,8 +76,7 @@ class Board:
 
     def sign_in(self, person: Person, query: str = "") -> Board:
         """With the session that the person has: hashing a password takes its time."""
-        cookie = {"name": "task_session", "value": person.refresh_token, "httpOnly": True}
-        self.context.add_cookies([{**cookie, "url": f"{self.url}/session", "sameSite": "Strict"}])  # type: ignore[list-item]
+        self.has_session_of(person)
         self.context.add_init_script(
             "localStorage.getItem('session') ?? localStorage.setItem('session', 'yes')"
         )
@@ -66,11 +84,19 @@ class Board:
         self.is_live()
         return self
 
+    def has_session_of(self, person: Person) -> None:
+        cookie = {"name": "task_session", "value": person.refresh_token, "httpOnly": True}
+        self.context.add_cookies([{**cookie, "url": f"{self.url}/session", "sameSite": "Strict"}])  # type: ignore[list-item]
+
     def is_live(self) -> None:
         self.state("Live")
 
     def state(self, words: str) -> None:
         expect(self.page.locator("#state-text")).to_have_text(words)
+
+    def is_kept(self, title: str, status: str = "todo") -> None:
+        """Wait until the page could be opened without the network, and would show this task."""
+        self.page.evaluate(KEPT, [title, status, self.has_worker])
 
     def column(self, status: str) -> Locator:
         return self.page.locator(f".column[data-status={status}]")

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.forkserver import FORKS, ROOT, Child, forkserver
+from tests.support.leaks import secrets_of
 
 ASYNC_MODE = os.environ.get("ASYNC_MODE", "eventlet")
 ENGINE = os.environ.get("ENGINE", "on")
@@ -22,6 +23,8 @@ START_SECONDS = 20
 STOP_SECONDS = 12
 
 
+# What each server of this session has printed, and the secrets it had: looked through at the end.
+printed: list[tuple[list[str], list[str]]] = []
 # Gives the URL of an instance's database; SQLite's need none.
 database_of: Callable[[Path], str] | None = None
 
@@ -61,7 +64,13 @@ class Server:
         if not ready.wait(START_SECONDS) or not self.port:
             self.kill()
             raise AssertionError(f"the server did not start:\n{self.log}")
+        printed.append((self.output, [*secrets_of(self.instance), *self._given_secrets()]))
         return self
+
+    def _given_secrets(self) -> list[str]:
+        named = ("SECRET", "PASSWORD", "METRICS_TOKEN")
+        found = [value for name, value in self.settings.items() if any(n in name for n in named)]
+        return [value for value in found if len(value) >= 8]  # shorter ones are words, too
 
     def _run(self, env: dict[str, str]) -> subprocess.Popen[str] | Child:
         if not self.program:

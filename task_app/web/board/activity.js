@@ -10,7 +10,7 @@ export class Activity {
   #cursor = null;
   #loaded = false;
 
-  constructor({ api, store, open }) {
+  constructor({ api, store, live, open }) {
     Object.assign(this, { api, store, open });
     this.panel = find("#activity");
     this.place = find("#activity-list");
@@ -20,6 +20,9 @@ export class Activity {
     this.panel.addEventListener("keydown", ({ key }) => { if (key === "Escape") this.toggle(); });
     store.addEventListener("begin", () => this.forget());
     store.addEventListener("event", ({ detail }) => this.#take(detail));
+    live.addEventListener("state", () => {
+      if (live.state === "live" && !this.#loaded && !this.panel.hidden) this.#more();
+    });
   }
 
   toggle() {
@@ -41,6 +44,7 @@ export class Activity {
     this.#rows = [];
     this.#cursor = null;
     this.#loaded = false;
+    this.place.replaceChildren();
     if (!this.panel.hidden && this.store.me) this.#more();
   }
 
@@ -50,7 +54,7 @@ export class Activity {
     try {
       answer = await this.api.request("GET", `/activity?limit=50${where}`);
     } catch {
-      this.place.replaceChildren(make("li", { class: "nothing" }, "Could not be read; open it again in a moment."));
+      this.place.replaceChildren(make("li", { class: "nothing" }, "What happened is not known without a connection; it comes with it."));
       return;
     }
     this.#loaded = true;

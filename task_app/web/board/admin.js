@@ -5,18 +5,22 @@ import { Chart } from "./chart.js";
 import { ago, moment, number } from "./format.js";
 
 const EVERY = 1000; // milliseconds
+const FACTS = ["Server", "Database", "Redis", "Connections", "Events so far"];
 const MOST = 5000; // accounts in the table
-const LOOK = 5; // who is here is asked for every so many
 
 export class Admin {
   #place = find("#admin");
   #timer = 0;
   #last = null;
-  #count = 0;
+  #here = [];
   #built = false;
 
-  constructor({ api, store, toast }) {
+  constructor({ api, store, toast, live }) {
     Object.assign(this, { api, store, toast });
+    live.addEventListener("people", ({ detail }) => {
+      this.#here = detail.here;
+      if (!this.#place.hidden) this.#showHere();
+    });
   }
 
   show(shown) {
@@ -24,8 +28,16 @@ export class Admin {
     this.#last = null;
     if (!shown) return;
     if (!this.#built) this.#build();
+    this.#showHere();
     this.#listUsers();
     this.#watch();
+  }
+
+  clear() {
+    this.show(false);
+    this.#place.hidden = true;
+    this.#here = [];
+    if (this.#built) for (const place of [this.rows, this.connected]) place.replaceChildren();
   }
 
   #build() {
@@ -33,7 +45,9 @@ export class Admin {
     const top = make("span", { class: "top" });
     this.chart = new Chart(top);
     this.rate = make("strong", {}, "–");
-    this.facts = make("dl", { class: "facts" });
+    this.facts = make("dl", { class: "facts" }, ...FACTS.map((name) => (
+      make("div", {}, make("dt", {}, name), make("dd", {}, "–"))
+    )));
     this.connected = make("ul", { class: "connected" });
     this.rows = make("tbody", {});
     this.#place.append(
@@ -129,8 +143,6 @@ export class Admin {
     try {
       const health = await this.api.get("/health");
       this.#showHealth(health, began);
-      if (this.#count % LOOK === 0) await this.#look();
-      this.#count += 1;
     } catch {
       this.#last = null;
       say(this.rate, "–");
@@ -148,24 +160,13 @@ export class Admin {
       this.chart.add(rounded);
     }
     this.#last = { seq: health.seq, now };
-    const facts = {
-      Server: health.status,
-      Database: health.database,
-      Redis: health.redis,
-      Connections: number(health.connectedClients),
-      "Events so far": number(health.seq),
-    };
-    if (!this.facts.children.length) {
-      for (const name of Object.keys(facts)) this.facts.append(make("div", {}, make("dt", {}, name), make("dd", {})));
-    }
-    [...this.facts.querySelectorAll("dd")].forEach((place, index) => {
-      say(place, String(Object.values(facts)[index]));
-    });
+    const { status, database, redis, connectedClients, seq } = health;
+    const values = [status, database, redis, number(connectedClients), number(seq)];
+    this.facts.querySelectorAll("dd").forEach((place, index) => say(place, values[index]));
   }
 
-  async #look() {
-    const here = await this.api.get("/people?here=true&limit=100");
-    this.connected.replaceChildren(...here.map(({ id, username }) => make(
+  #showHere() {
+    this.connected.replaceChildren(...this.#here.map(({ id, username }) => make(
       "li", {}, avatar(id, username), username,
     )));
   }

@@ -2,6 +2,12 @@
 // one signed in is a cookie that scripts cannot read, which `PUT /session` trades for a new one.
 
 const RENEW_BEFORE = 60; // seconds before the token expires
+const FAREWELL = 3000; // milliseconds
+const PATIENCE = 20_000; // milliseconds for an answer; what is sent again is done once
+
+// What the browser remembers of the session, which is no secret: whether there is one ("yes",
+// "none"), or one that somebody has left while the server could not be told ("left").
+export const remembered = () => localStorage.getItem("session") ?? "none";
 
 // The server said no. `status` is HTTP's; `body` is `{message, code, errors?, current?}`.
 export class Refused extends Error {
@@ -18,16 +24,23 @@ export class Refused extends Error {
 // The server was not reached, or its answer was lost: it may have done it or not.
 export class Unreachable extends Error {}
 
-// Events: "token" when there is a new one, "signed-out" when the session is over.
+// Events: "token" when there is a new one; "signed-out" ({wanted}: by whoever sits here) when the
+// session is over.
 export class Api extends EventTarget {
   token = null;
   user = null;
   #renewal = null;
   #timer = 0;
 
-  async signIn(username, password) {
-    const answer = await this.#send("POST", "/session", { body: { username, password } });
-    this.#take(await this.#checked(answer));
+  constructor() {
+    super();
+    addEventListener("storage", ({ key, newValue }) => { // by another tab
+      if (key === "session" && newValue !== "yes") this.#end();
+    });
+  }
+
+  signIn(username, password) {
+    return this.#begin("POST", { username, password });
   }
 
   async signUp(username, password) {
@@ -36,15 +49,53 @@ export class Api extends EventTarget {
     await this.signIn(username, password);
   }
 
+  // Every session of the account ends, this one too; it goes on under what the answer brings, and
+  // whoever needs a token meanwhile waits for that.
+  async changePassword(old, fresh) {
+    await this.renew(); // so that a refusal is about the password
+    while (this.#renewal) await this.#renewal;
+    const body = { old_password: old, new_password: fresh };
+    return this.#renewing(() => this.#begin("PATCH", body));
+  }
+
+  // Here it is over whether the server can be told or not (soon, or `finish` is to be called again).
   async signOut() {
-    await this.#checked(await this.#send("DELETE", "/session", {}));
-    this.#forget();
+    localStorage.setItem("session", "left");
+    const enough = new Promise((done) => { setTimeout(done, FAREWELL); });
+    await Promise.race([this.finish().catch(() => {}), enough]);
+    this.#forget(remembered() === "left" ? "left" : "none");
+  }
+
+  // End on the server what was ended here. Throws `Unreachable`.
+  async finish() {
+    await this.#alone(async () => {
+      if (remembered() !== "left") return; // somebody has signed in since
+      const answer = await this.#send("DELETE", "/session", { keepalive: true });
+      if (answer.status >= 500) throw new Unreachable(`The server answered ${answer.status}`);
+      localStorage.setItem("session", "none");
+    });
   }
 
   // Trade the cookie for a new token. Whoever asks meanwhile waits for the same answer.
   renew() {
-    this.#renewal ??= this.#renew().finally(() => { this.#renewal = null; });
+    return this.#renewing(() => this.#renew());
+  }
+
+  #renewing(work) {
+    this.#renewal ??= work().finally(() => { this.#renewal = null; });
     return this.#renewal;
+  }
+
+  // One tab at a time: an answer may bring the cookie that the next request is to carry. (Without
+  // locks, on a page that is not "secure", two tabs at once may have to sign in again.)
+  #alone(work) {
+    return navigator.locks ? navigator.locks.request("session", work) : work();
+  }
+
+  #begin(method, body) {
+    return this.#alone(async () => {
+      this.#take(await this.#checked(await this.#send(method, "/session", { body })));
+    });
   }
 
   // The body of the answer and its headers. Throws `Refused`, `Unreachable`.
@@ -64,20 +115,21 @@ export class Api extends EventTarget {
 
   async #renew() {
     try {
-      this.#take(await this.#checked(await this.#send("PUT", "/session", {})));
+      await this.#begin("PUT");
     } catch (error) {
-      if (error instanceof Refused && error.status === 401) this.#forget();
+      if (error instanceof Refused && error.status === 401) this.#forget("none", false);
       throw error;
     }
   }
 
   async #send(method, path, { body, headers = {}, keepalive = false }) {
     const sent = { Accept: "application/json", ...headers };
-    if (this.token && path !== "/session") sent.Authorization = `Bearer ${this.token}`;
+    if (this.token && (path !== "/session" || method === "PATCH")) sent.Authorization = `Bearer ${this.token}`;
     if (body !== undefined) sent["Content-Type"] = "application/json";
     try {
       return await fetch(path, {
         method, headers: sent, body: body && JSON.stringify(body), keepalive,
+        signal: AbortSignal.timeout(PATIENCE),
       });
     } catch (error) {
       throw new Unreachable(error.message);
@@ -106,10 +158,14 @@ export class Api extends EventTarget {
     this.dispatchEvent(new Event("token"));
   }
 
-  #forget() {
-    this.token = null;
+  #forget(session, wanted = true) {
+    localStorage.setItem("session", session);
+    this.#end(wanted);
+  }
+
+  #end(wanted = true) {
+    this.token = this.user = null;
     clearTimeout(this.#timer);
-    localStorage.setItem("session", "none");
-    this.dispatchEvent(new Event("signed-out"));
+    this.dispatchEvent(new CustomEvent("signed-out", { detail: { wanted } }));
   }
 }

@@ -7,6 +7,7 @@ const SHOWN = 40;
 
 export class Bell {
   #notices = [];
+  #known = false;
   #unread = 0;
   #seq = 0; // of the log, that the list was up to date with when it was read
   #events = [];
@@ -32,6 +33,7 @@ export class Bell {
     if (seq < this.#seq) return; // a later answer was sooner here
     this.#seq = seq;
     this.#notices = body;
+    this.#known = true;
     this.#count(Number(headers.get("X-Unread-Count")));
     // What came while the answer was on its way.
     this.#events.forEach((event) => this.#do(event));
@@ -80,7 +82,10 @@ export class Bell {
       ),
     )));
     if (!this.#notices.length) {
-      this.list.append(make("li", { class: "nothing" }, "Nothing yet. You hear here of tasks you are assigned, and of what becomes of yours."));
+      const words = this.#known
+        ? "Nothing yet. You hear here of tasks you are assigned, and of what becomes of yours."
+        : "Your notifications are not known without a connection; they come with it.";
+      this.list.append(make("li", { class: "nothing" }, words));
     }
   }
 
@@ -98,6 +103,8 @@ export class Bell {
     this.#notices = [];
     this.#events = [];
     this.#seq = 0;
+    this.#known = false;
+    this.list.replaceChildren();
     this.#count(0);
   }
 }

@@ -22,6 +22,7 @@ export class Columns {
   #dragged = null;
   #room = FIRST;
   #later = 0;
+  #undo = null; // what takes the last deletion back
 
   constructor({ store, queue, filters, toast, decide }) {
     Object.assign(this, { store, queue, filters, toast, decide });
@@ -135,7 +136,7 @@ export class Columns {
   #describe(status, shown, total) {
     const { count, empty } = this.#columns[status];
     say(count, shown === total ? number(total) : `${number(shown)} of ${number(total)}`);
-    empty.hidden = shown > 0 || !this.store.epoch;
+    empty.hidden = shown > 0 || !this.store.known;
     if (!empty.hidden) {
       const [head, hint] = total ? NO_MATCH : EMPTY[status];
       if (empty.dataset.is !== head) {
@@ -235,11 +236,22 @@ export class Columns {
     this.render();
     if (next !== undefined) this.focus(next);
     const undo = () => {
+      message.remove();
       if (!this.queue.takeBack(op)) return;
       this.render();
       this.focus(task.id);
+      announce(`“${task.title}” is back`);
     };
-    this.toast(`Deleted “${task.title}”`, { Undo: undo }, UNDO);
+    const message = this.toast(`Deleted “${task.title}”`, { Undo: undo }, UNDO);
+    this.#undo = undo;
+  }
+
+  // Take the last deletion back, if that is not too late. Returns whether there was one.
+  undo() {
+    const undo = this.#undo;
+    this.#undo = null;
+    undo?.();
+    return Boolean(undo);
   }
 
   #click({ target }) {

@@ -5,7 +5,8 @@ import { FIELD_WORDS, inWords } from "./format.js";
 
 const SHOWN = 6000;
 
-// A message at the edge, with what can be done about it: `toast("Deleted", { Undo: f })`.
+// A message at the edge, with what can be done about it: `toast("Deleted", { Undo: f })`. With 0 it
+// stays until something is done, or it is put away.
 export function toast(text, actions = {}, shown = SHOWN) {
   const message = make("div", { class: "toast", role: "status" }, make("span", {}, text));
   for (const [word, act] of Object.entries(actions)) {
@@ -18,12 +19,15 @@ export function toast(text, actions = {}, shown = SHOWN) {
     }, word));
   }
   find("#toasts").append(message);
-  setTimeout(() => message.remove(), shown);
+  if (shown) setTimeout(() => message.remove(), shown);
+  else message.append(make("button", { class: "link", onclick: () => message.remove() }, "Later"));
+  return message;
 }
 
-// A dialog of these parts. Resolves to the value of the button, "" when it was dismissed.
+// A dialog of these parts. Resolves to the value of the button, "" when it was dismissed. `check`,
+// given the form, may keep it open: until it resolves to true.
 let last = Promise.resolve();
-export function ask(title, parts, buttons) {
+export function ask(title, parts, buttons, check = null) {
   last = last.then(() => new Promise((answer) => {
     const dialog = find("#dialog");
     const form = make("form", { method: "dialog" }, make("h2", { id: "dialog-title" }, title), ...parts);
@@ -32,6 +36,7 @@ export function ask(title, parts, buttons) {
       row.append(make("button", { value, class: index ? "quiet" : "primary" }, word));
     });
     form.append(row);
+    if (check) form.addEventListener("submit", (event) => checkFirst(event, dialog, check));
     dialog.returnValue = "";
     dialog.replaceChildren(form);
     const before = document.activeElement;
@@ -42,6 +47,16 @@ export function ask(title, parts, buttons) {
     dialog.showModal();
   }));
   return last;
+}
+
+async function checkFirst(event, dialog, check) {
+  const { target: form, submitter } = event;
+  if (!submitter.value) return;
+  event.preventDefault();
+  submitter.disabled = true;
+  const good = await check(form);
+  submitter.disabled = false;
+  if (good && form.isConnected) dialog.close(submitter.value);
 }
 
 const text = (words) => make("p", {}, words);
@@ -67,7 +82,9 @@ async function put(op, { store, queue }) {
 async function decideConflict(op, store, queue) {
   const current = store.tasks.get(op.id);
   if (!current) return;
-  const choices = op.clashes.map((field) => choice(field, op.data[field], current[field], store));
+  const choices = op.clashes.map((field) => (
+    choice(field, op.data[field], current[field], store, (value) => queue.amend(op, { [field]: value }))
+  ));
   const answer = await ask(
     "Somebody else changed this too",
     [
@@ -85,8 +102,9 @@ async function decideConflict(op, store, queue) {
   queue.settle(op, Object.keys(data).length ? data : null);
 }
 
-// Both versions of one field, side by side; one's own can still be worked on.
-function choice(field, mine, theirs, store) {
+// Both versions of one field, side by side; one's own can still be worked on, and `keep` is given what
+// comes of it.
+function choice(field, mine, theirs, store, keep) {
   const long = field === "title" || field === "description";
   const own = long
     ? make("textarea", { rows: field === "title" ? 2 : 6, "aria-label": `Your ${FIELD_WORDS[field]}` })
@@ -94,7 +112,10 @@ function choice(field, mine, theirs, store) {
   if (long) own.value = mine ?? "";
   const radio = (value, checked) => make("input", { type: "radio", name: field, value, checked });
   const [yours, other] = [radio("mine", true), radio("theirs", false)];
-  own.addEventListener("input", () => { yours.checked = true; });
+  own.addEventListener("input", () => {
+    yours.checked = true;
+    keep(value());
+  });
   const element = make(
     "fieldset",
     { class: "versions" },

@@ -8,6 +8,7 @@ const FIELDS = ["title", "description", "status", "priority", "due_date", "assig
 const DRAFT = "draft";
 
 export const savedDraft = (userId) => JSON.parse(sessionStorage.getItem(`${DRAFT}:${userId}`));
+export const dropDraft = (userId) => sessionStorage.removeItem(`${DRAFT}:${userId}`);
 
 export class Editor {
   element = copy("editor");

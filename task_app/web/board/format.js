@@ -21,12 +21,19 @@ const otherYear = new Intl.DateTimeFormat(undefined, {
   day: "numeric", month: "short", year: "numeric",
 });
 const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+const times = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const relative = new Intl.RelativeTimeFormat(undefined, { numeric: "auto", style: "short" });
 const lists = new Intl.ListFormat(undefined, { type: "conjunction" });
 
 export const number = (value) => numbers.format(value);
 export const list = (words) => lists.format(words);
 export const moment = (text) => moments.format(new Date(text));
+
+// "14:05" of today, else the day too.
+export function when(milliseconds) {
+  const [then, now] = [new Date(milliseconds), new Date()];
+  return then.toDateString() === now.toDateString() ? times.format(then) : moments.format(then);
+}
 
 const upper = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
 

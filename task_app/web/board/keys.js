@@ -10,7 +10,8 @@ const SHORTCUTS = [
   ["↑ ↓ ← →", "Go from card to card"],
   ["Enter", "Edit the card"],
   ["Shift + ← →", "Move the card to the column beside it"],
-  ["Delete", "Delete the card (with undo)"],
+  ["Delete", "Delete the card"],
+  ["Ctrl + Z", "Take back the deletion"],
   ["Ctrl + Enter", "Save what is edited"],
   ["Esc", "Leave the editor as it was"],
   ["?", "This list"],
@@ -24,9 +25,13 @@ export function help() {
 export function listen(columns, filters) {
   find("#help-button").addEventListener("click", help);
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || isField(event.target)) return;
-    if (find("#app").inert || find("#columns").hidden || find("#dialog").open) return;
-    if (onCard(event, columns) || anywhere(event, columns, filters)) event.preventDefault();
+    if (event.altKey || isField(event.target)) return;
+    if (document.documentElement.dataset.session !== "yes") return;
+    if (find("#columns").hidden || find("#dialog").open) return;
+    const done = event.ctrlKey || event.metaKey
+      ? event.key === "z" && columns.undo()
+      : onCard(event, columns) || anywhere(event, columns, filters);
+    if (done) event.preventDefault();
   });
 }
 

@@ -8,7 +8,8 @@ const PING = 15_000;
 const PATIENCE = 8000;
 const TOKEN_ENDED = 4401;
 
-// Events: "state" when `state` (offline, catching-up, live) is another.
+// Events: "state" when `state` (offline, catching-up, live) is another; "people" ({here, count}) when
+// others have come or gone.
 export class Live extends EventTarget {
   state = "catching-up";
   #api;
@@ -42,12 +43,12 @@ export class Live extends EventTarget {
     this.#running = false;
     clearTimeout(this.#timer);
     this.#drop();
+    this.#become("catching-up"); // as whoever begins next does
   }
 
   async #connect() {
     clearTimeout(this.#timer);
     if (!this.#running || this.#socket) return;
-    this.#become("catching-up");
     const socket = this.#socket = {}; // nobody else connects meanwhile
     try {
       if (!this.#api.token) await this.#api.renew();
@@ -65,6 +66,7 @@ export class Live extends EventTarget {
     let path = `/tasks?sort=-id&limit=${PAGE}`;
     while (path && tasks.length < MOST) {
       const { body, headers } = await this.#api.request("GET", path);
+      this.#become("catching-up"); // and not sooner: it is offline until somebody answers
       where ??= headers;
       tasks.push(...body);
       path = headers.get("Link")?.match(/<(.+)>; rel="next"/)?.[1];
@@ -77,8 +79,10 @@ export class Live extends EventTarget {
     const socket = this.#socket = new WebSocket(location.origin.replace(/^http/, "ws") + PATH);
     const mine = () => this.#socket === socket;
     socket.onopen = () => {
+      if (!mine()) return;
+      this.#become("catching-up");
       const { seq: since, epoch } = this.#store;
-      this.#tell({ type: "auth", token: this.#api.token, since, epoch });
+      this.#tell({ type: "auth", token: this.#api.token, since, epoch, people: true });
       this.#heard();
     };
     socket.onmessage = ({ data }) => { if (mine()) this.#take(JSON.parse(data)); };
@@ -91,6 +95,8 @@ export class Live extends EventTarget {
     // Only events carry a time: a broadcast may bear any name, that of a notice too.
     if ("at" in message) {
       this.#store.apply(message);
+    } else if (message.type === "people") {
+      this.dispatchEvent(new CustomEvent("people", { detail: message }));
     } else if (message.type === "ready") {
       this.#store.seq = Math.max(this.#store.seq, message.seq);
       this.#tries = 0;
@@ -129,7 +135,7 @@ export class Live extends EventTarget {
     clearTimeout(this.#silence);
     if (code === TOKEN_ENDED) this.#api.token = null;
     if (!this.#running) return;
-    this.#become(atOnce ? "catching-up" : "offline");
+    this.#become(atOnce || code === TOKEN_ENDED ? "catching-up" : "offline");
     const wait = atOnce ? 0 : Math.min(250 * 2 ** this.#tries, SLOWEST);
     this.#tries += 1;
     this.#timer = setTimeout(() => this.#connect(), wait * (0.75 + Math.random() / 2));

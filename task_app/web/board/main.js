@@ -1,23 +1,27 @@
 // The board: puts the parts together.
 
+import { Account } from "./account.js";
 import { Activity } from "./activity.js";
 import { Admin } from "./admin.js";
-import { Api, Refused } from "./api.js";
+import { Api, Refused, remembered } from "./api.js";
 import { Bell } from "./bell.js";
 import { Columns } from "./columns.js";
-import { decide, ask, toast } from "./dialogs.js";
-import { avatar, find, make, say } from "./dom.js";
+import { decide, toast } from "./dialogs.js";
+import { find, say } from "./dom.js";
 import { savedDraft } from "./editor.js";
 import { Filters } from "./filters.js";
-import { plural } from "./format.js";
+import { plural, when } from "./format.js";
 import { listen } from "./keys.js";
 import { Live } from "./live.js";
+import { Memory } from "./memory.js";
 import { People } from "./people.js";
 import { Queue } from "./queue.js";
 import { SignIn } from "./signin.js";
 import { Store } from "./store.js";
+import { keepFiles } from "./updates.js";
 
 const STATE_WORDS = { live: "Live", "catching-up": "Catching up", offline: "Offline" };
+const RETRY = 2000; // milliseconds
 
 const api = new Api();
 const store = new Store();
@@ -27,8 +31,10 @@ const filters = new Filters(store);
 const columns = new Columns({ store, queue, filters, toast, decide: decideOn });
 const people = new People({ api, store, live });
 const bell = new Bell({ api, store, live, open });
-const activity = new Activity({ api, store, open });
-const admin = new Admin({ api, store, toast });
+const activity = new Activity({ api, store, live, open });
+const admin = new Admin({ api, store, toast, live });
+const account = new Account({ api, store, queue, columns });
+const memory = new Memory(store);
 const signIn = new SignIn(api);
 
 function decideOn(op) {
@@ -57,6 +63,7 @@ function view(name) {
   find("#columns").hidden = isAdmin;
   find("#filters").hidden = isAdmin;
   find("#admin").hidden = !isAdmin;
+  document.documentElement.dataset.view = isAdmin ? "admin" : "board";
   admin.show(isAdmin);
   for (const link of document.querySelectorAll("#views a")) {
     if ((link.dataset.view === "admin") === isAdmin) link.setAttribute("aria-current", "page");
@@ -66,22 +73,17 @@ function view(name) {
 
 function showState() {
   const { pending } = queue;
-  const words = STATE_WORDS[live.state];
+  const { keptAt } = store;
+  const words = [STATE_WORDS[live.state]];
+  if (live.state === "offline" && keptAt) words.push(`as of ${when(keptAt)}`);
+  if (pending) words.push(`${plural(pending, "change", "changes")} pending`);
   find("#state").dataset.state = live.state;
-  say(find("#state-text"), pending ? `${words} · ${plural(pending, "change", "changes")} pending` : words);
+  say(find("#state-text"), words.join(" · "));
 }
 
-function showMe() {
-  const { me } = store;
-  avatar(me.id, me.username, find("#me")).classList.add("me");
-  say(find("#me-name"), me.username);
-  say(find("#me-role"), me.role === "admin" ? "Administrator" : "Member");
-  find("#views").hidden = me.role !== "admin";
-}
-
-function begin() {
-  store.me = api.user;
-  showMe();
+function begin(person) {
+  store.me = person;
+  account.show();
   find("#app").hidden = false;
   document.documentElement.dataset.session = "yes";
   filters.load();
@@ -100,44 +102,34 @@ function resumeDraft() {
 
 function end() {
   live.stop();
-  people.stop();
   queue.online = false;
   columns.abandon();
   queue.close();
-  bell.clear();
-  admin.show(false);
   store.clear();
+  for (const part of [account, admin, bell, people]) part.clear();
+  memory.forget();
   for (const pop of document.querySelectorAll(":popover-open")) pop.hidePopover();
 }
 
-async function signOut() {
-  if (queue.pending) {
-    const answer = await ask(
-      "Not everything has been sent",
-      [make("p", {}, `${plural(queue.pending, "change is", "changes are")} pending. They stay in this browser and are sent when you sign in here again.`)],
-      [["Stay", ""], ["Sign out", "out"]],
-    );
-    if (answer !== "out") return;
-  }
-  try {
-    await api.signOut();
-  } catch (error) {
-    if (!(error instanceof Refused && error.status === 401)) {
-      toast("Signing out needs the server, which cannot be reached.");
+// A session that was left while the server could not be reached is ended when it can be.
+async function finish() {
+  let told = false;
+  while (remembered() === "left") {
+    try {
+      await api.finish();
+    } catch {
+      if (!told) toast("You are signed out here. The server is told as soon as it can be reached.");
+      told = true;
+      await untilLater();
     }
   }
 }
 
-function theme() {
-  const chosen = localStorage.getItem("theme") ?? "auto";
-  for (const radio of document.querySelectorAll("[name=theme]")) {
-    radio.checked = radio.value === chosen;
-    radio.addEventListener("change", () => {
-      localStorage.setItem("theme", radio.value);
-      if (radio.value === "auto") delete document.documentElement.dataset.theme;
-      else document.documentElement.dataset.theme = radio.value;
-    });
-  }
+function untilLater() {
+  return new Promise((done) => {
+    setTimeout(done, RETRY);
+    addEventListener("online", done, { once: true });
+  });
 }
 
 function wire() {
@@ -151,6 +143,7 @@ function wire() {
     }
   });
   queue.addEventListener("change", showState);
+  store.addEventListener("begin", showState);
   queue.addEventListener("decide", ({ detail }) => decideOn(detail));
   store.addEventListener("event", ({ detail }) => {
     if (detail.type === "announcement" && typeof detail.data?.text === "string") {
@@ -158,20 +151,24 @@ function wire() {
     }
   });
   api.addEventListener("token", () => {
-    // The role may be another than when this person signed in.
-    if (store.me && api.user.id === store.me.id) {
-      store.me = api.user;
-      showMe();
-      if (store.me.role !== "admin") view("board");
+    if (!store.me) return;
+    if (api.user.id !== store.me.id) { // somebody else has signed in, in another tab
+      end();
+      begin(api.user);
+      return;
     }
+    // The role may be another than when this person signed in.
+    store.me = api.user;
+    account.show();
+    if (store.me.role !== "admin") view("board");
   });
-  api.addEventListener("signed-out", async () => {
+  api.addEventListener("signed-out", async ({ detail: { wanted } }) => {
     if (!store.me) return;
     end();
-    await signIn.open();
-    begin();
+    finish();
+    await signIn.open(wanted ? "" : "You were signed out. Sign in, and everything is as you left it.");
+    begin(api.user);
   });
-  find("#sign-out").addEventListener("click", signOut);
   find("#new-task").addEventListener("click", () => columns.compose());
   for (const link of document.querySelectorAll("#views a")) {
     link.addEventListener("click", (event) => {
@@ -181,31 +178,37 @@ function wire() {
   }
   addEventListener("pagehide", () => queue.leave());
   listen(columns, filters);
-  theme();
+  keepFiles(live);
 }
 
-// A session that is there is taken up again; while the server cannot be reached, it is tried again.
+// A session that is there is taken up again, with what was last known until the server has told
+// what is. Where nothing is known and the server cannot be reached, it is tried again.
 async function start() {
   wire();
   showState();
-  while (document.documentElement.dataset.session === "yes") {
+  finish();
+  while (remembered() === "yes") {
+    const last = await memory.read();
+    if (last) {
+      store.restore(last);
+      begin(last.me);
+      resumeDraft();
+      return;
+    }
     try {
       await api.renew();
       find("#welcome").hidden = true;
-      begin();
+      begin(api.user);
       return;
     } catch (error) {
       if (error instanceof Refused && error.status === 401) break;
       live.state = "offline";
       showState();
-      await new Promise((done) => {
-        setTimeout(done, 2000);
-        addEventListener("online", done, { once: true });
-      });
+      await untilLater();
     }
   }
   await signIn.open();
-  begin();
+  begin(api.user);
 }
 
 start();

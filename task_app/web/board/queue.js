@@ -81,6 +81,29 @@ export class Queue extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
+  // Nothing of it is wanted any more.
+  discard() {
+    this.ops = [];
+    this.#changed();
+  }
+
+  // Whether all has been sent within so many milliseconds.
+  async sent(patience) {
+    if (this.ops.length && this.online) {
+      const over = new AbortController();
+      await new Promise((done) => {
+        const timer = setTimeout(done, patience);
+        this.addEventListener("change", () => {
+          if (this.ops.length) return;
+          clearTimeout(timer);
+          done();
+        }, { signal: over.signal });
+      });
+      over.abort();
+    }
+    return !this.ops.length;
+  }
+
   // What was left to be decided about a task, or (without one) about any.
   undecided(id) {
     return this.ops.filter((op) => op.state !== "waiting" && (id === undefined || op.id === id));
@@ -118,9 +141,15 @@ export class Queue extends EventTarget {
   }
 
   takeBack(op) {
-    if (op.tried) return false;
+    if (op.tried || !this.ops.includes(op)) return false;
     this.#drop(op);
     return true;
+  }
+
+  // What somebody types while they decide, which is theirs as much as what they typed before.
+  amend(op, data) {
+    Object.assign(op.data, data);
+    this.#changed();
   }
 
   // What was decided: send this instead (nothing: do not), on top of what is there now.

@@ -3,6 +3,10 @@
 import { find, say } from "./dom.js";
 import { Unreachable } from "./api.js";
 
+const HINTS = {
+  in: "Tasks that everyone sees change at once.",
+  up: "A name and a password of 8 characters or more are all it takes.",
+};
 const WORDS = {
   in: ["Sign in to the board", "Sign in", "New here?", "Create an account", "current-password"],
   up: ["Create an account", "Create account", "Have an account?", "Sign in", "new-password"],
@@ -26,7 +30,7 @@ export class SignIn {
     find("#welcome").hidden = false;
     find("#app").hidden = true;
     document.documentElement.dataset.session = "none";
-    if (why) say(find("#sign-in-hint"), why);
+    say(find("#sign-in-hint"), why || HINTS[this.#mode]);
     this.#form.username.focus();
     return new Promise((done) => { this.done = done; });
   }
@@ -38,6 +42,7 @@ export class SignIn {
     say(find("#sign-in-go"), go);
     say(find("#sign-in-ask"), question);
     say(find("#sign-in-switch"), other);
+    say(find("#sign-in-hint"), HINTS[mode]);
     say(find("#sign-in-error"), "");
     this.#form.password.autocomplete = complete;
     this.#form.username.focus();

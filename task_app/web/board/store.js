@@ -11,6 +11,8 @@ export class Store extends EventTarget {
   marks = new Map(); // task id -> { who, fields, at }
   seq = 0;
   epoch = ""; // empty: the list has to be read first
+  known = false; // whether there is anything to show: a list, or what was kept of one
+  keptAt = 0; // when that was last known which no list has confirmed since (milliseconds)
   partial = false; // there were more tasks than the board reads
   #gone = new Set();
   #due = false;
@@ -21,16 +23,24 @@ export class Store extends EventTarget {
   begin(tasks, seq, epoch, partial) {
     this.tasks = new Map(tasks.map((task) => [task.id, task]));
     this.#gone.clear();
-    Object.assign(this, { seq, epoch, partial });
+    Object.assign(this, { seq, epoch, partial, known: Boolean(epoch), keptAt: 0 });
     this.dispatchEvent(new Event("begin"));
     this.changed();
   }
 
+  // What was last known, until a list is read.
+  restore({ me, tasks, people, partial, at }) {
+    this.me = me;
+    this.tasks = new Map(tasks.map((task) => [task.id, task]));
+    Object.assign(this, { partial, known: true, keptAt: at });
+    this.putPeople(people);
+  }
+
   clear() {
-    this.begin([], 0, "", false);
+    this.me = null;
     this.people.clear();
     this.marks.clear();
-    this.me = null;
+    this.begin([], 0, "", false);
   }
 
   // A task as an answer or an event has it; what is older than what is here is dropped.
@@ -61,7 +71,8 @@ export class Store extends EventTarget {
     this.dispatchEvent(new CustomEvent("event", { detail: { ...event, before } }));
   }
 
-  #applyTask({ seq, epoch, type, task: id, actor_id: actor, changes, at, ...task }, before) {
+  #applyTask(event, before) {
+    const { seq, epoch, type, task: id, actor_id: actor, changes, at, request_id, ...task } = event;
     if (type === "task_deleted" || type === "task_removed") {
       this.remove(id);
       return;

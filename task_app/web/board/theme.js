@@ -7,5 +7,7 @@
   if (theme === "light" || theme === "dark") root.dataset.theme = theme;
   // Whether somebody was signed in here, which is no secret; the session itself is in a cookie that
   // no script can read.
-  root.dataset.session = localStorage.getItem("session") ?? "none";
+  root.dataset.role = localStorage.getItem("role") ?? "member";
+  root.dataset.view = new URLSearchParams(location.search).get("view") ?? "board";
+  root.dataset.session = localStorage.getItem("session") === "yes" ? "yes" : "none";
 }

@@ -24,6 +24,7 @@ from task_app.measured import VERSIONS
 from task_app.realtime import handlers, sessions
 from task_app.realtime.sessions import Session
 from task_app.resources import JsonApi
+
 SECRET = "a secret that is as long as it should be, and then some" * 2
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from tests.faults.recorder import Logged, Session, astray, check_fold, read_log
 from tests.support.accounts import Person
-from tests.support.readers import Reader, dial
+from tests.support.readers import Reader, SocketReader, dial
 from tests.support.snapshots import snapshot
 
 RETRY_SECONDS = 0.02  # between two attempts to connect
+HANDSHAKE_SECONDS = 2  # for who may have connected to somebody who dies
 LEVEL_SECONDS = 30  # for what the log has to come to a reader, which may have to come back first
 
 
@@ -57,12 +58,19 @@ class Follower:
     def _connect(self) -> Reader | None:
         """A connection whose feed has begun; None when there is none to be had yet."""
         where = {"since": self.position, "epoch": self.epoch}
+        reader: Reader
         try:
-            reader: Reader = dial(self.transport, self.url, self.person, **where)
+            if self.transport == "socketio":
+                reader = SocketReader(self.url, self.person.token, where, HANDSHAKE_SECONDS)
+            else:
+                reader = dial(self.transport, self.url, self.person, **where)
         except Exception:  # each library has its own, and the next attempt shows what it is worth
             return None
         with reader.changed:
-            reader.changed.wait_for(lambda: reader.ended or "ready" in dict(reader.notices))
+            begun = reader.changed.wait_for(
+                lambda: reader.ended or "ready" in dict(reader.notices), LEVEL_SECONDS
+            )
+        assert begun, "neither a feed nor an end"
         assert "resync" not in dict(reader.notices), "the log goes on where it was"
         if reader.ended:
             self.session.seen += reader.events

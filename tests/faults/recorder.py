@@ -271,12 +271,13 @@ def bare(body: dict[str, Any]) -> dict[str, Any]:
 def keep(
     name: str, history: Recorder, log: Iterable[Logged], sessions: Iterable[Session] = ()
 ) -> None:
-    """Keep a run's history in a file of its own, where that is asked for: a line for each thing
-    that was sent, that was seen, and that is in the log."""
+    """Keep a run's history in another file of this name, where that is asked for: a line for each
+    thing that was sent, that was seen, and that is in the log."""
     if form.HISTORIES is None:
         return
     form.HISTORIES.mkdir(parents=True, exist_ok=True)
-    with gzip.open(form.HISTORIES / f"{name}.jsonl.gz", "wt") as file:
+    number = len(list(form.HISTORIES.glob(f"{name}-*.gz"))) + 1
+    with gzip.open(form.HISTORIES / f"{name}-{number}.jsonl.gz", "wt") as file:
         for one in history.operations:
             file.write(json.dumps({"sent": asdict(one)}) + "\n")
         for number, session in enumerate(sessions):

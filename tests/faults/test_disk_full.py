@@ -3,7 +3,6 @@ once there is room again, without anybody doing anything."""
 
 from __future__ import annotations
 
-import itertools
 import os
 import sqlite3
 import subprocess
@@ -18,9 +17,9 @@ from tests.conftest import sqlite_only
 from tests.faults import form
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
-from tests.faults.recorder import OK, Recorder
+from tests.faults.recorder import OK, Operation, Recorder, keep
 from tests.support import accounts
-from tests.support.accounts import Person
+from tests.support.accounts import Person, unique
 from tests.support.clients import Rest
 from tests.support.server import ROOT, Server
 
@@ -104,22 +103,17 @@ def small(tmp_path: Path) -> Iterator[OnSmallDisk]:
         server.kill()
 
 
-def fill(alice: Person, history: Recorder) -> None:
-    """Write until there is no more room."""
-    for number in itertools.count():
-        body = {"title": f"Fill {number}", "description": LONG}
-        if history.send(alice, "POST", "/tasks", body).outcome != OK:
-            return
+def write(alice: Person, history: Recorder) -> Operation:
+    body = {"title": unique("Long"), "description": LONG}
+    return history.send(alice, "POST", "/tasks", body)
 
 
 def check_full(alice: Person, history: Recorder) -> None:
-    """It is full: so says every answer, nobody hears of what was refused, and reads go on."""
-    fill(alice, history)
+    """Once it is full every answer says so, nobody hears of what was refused, and reads go on."""
+    while write(alice, history).outcome == OK:
+        pass
     before = alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"]
-    statuses = [
-        history.send(alice, "POST", "/tasks", {"title": f"Refused {n}", "description": LONG}).status
-        for n in range(REFUSED)
-    ]
+    statuses = [write(alice, history).status for _ in range(REFUSED)]
     reads = [
         Rest(alice.rest.url, alice.token).get(path).status_code
         for path in ("/tasks", "/tasks?limit=1&sort=title", "/profile", "/health", "/activity")
@@ -144,7 +138,9 @@ def test_bounded_database(tmp_path: Path) -> None:
         alice = accounts.register(server.url, "Alice")
         follower, history = Follower("sse", server.url, alice), Recorder()
         check_full(alice, history)
-        figure("disk", "events", follower.wrong(follower.finish(tmp_path)), REFUSED)
+        log = follower.finish(tmp_path)
+        keep("disk", history, log, [follower.session])
+        figure("disk", "events", follower.wrong(log), REFUSED)
         assert server.stop() == 0
         assert "Traceback" not in server.log
     finally:
@@ -171,6 +167,7 @@ def test_small_disk(small: OnSmallDisk) -> None:
     figure("disk", "stuck", stuck, tries)
     database = small.copy()
     log = follower.finish(small.instance, f"sqlite:///{database}")
+    keep("disk", history, log, [follower.session])
     figure("disk", "events", follower.wrong(log), tries)
     final = {task["id"]: task for task in boss.rest.get("/tasks?limit=1000").json()}
     history.check(final, log)

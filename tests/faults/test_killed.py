@@ -42,6 +42,7 @@ def kill_again_and_again(server: Server, load: Lives, dice: random.Random) -> No
 
 
 @pytest.mark.fault("killed")
+@pytest.mark.timeout(180)
 def test_killed(start: Callable[..., Server], tmp_path: Path) -> None:
     dice = form.chance("killed")
     for number in form.rounds(f"{KILLS} times kill -9", short=1, long=20, share=0.25):
@@ -52,7 +53,7 @@ def test_killed(start: Callable[..., Server], tmp_path: Path) -> None:
         with Lives(alice, WRITERS) as load:
             kill_again_and_again(server, load, dice)
         log = [follower.finish(server.instance) for follower in followers][-1]
-        keep(f"killed-{number}", load.history, log, [one.session for one in followers])
+        keep("killed", load.history, log, [one.session for one in followers])
         final, _, _ = snapshot("sse", server.url, alice)
         acknowledged = sum(one.outcome == OK for one in load.history.operations)
         print(f"{acknowledged} acknowledged writes, {load.again} asked again, {len(log)} events")

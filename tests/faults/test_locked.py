@@ -16,7 +16,7 @@ from tests.conftest import sqlite_only
 from tests.faults import form
 from tests.faults.figures import figure
 from tests.faults.load import Load
-from tests.faults.recorder import Operation, Recorder
+from tests.faults.recorder import Operation, Recorder, keep, read_log
 from tests.support.accounts import Person
 from tests.support.clients import Rest
 from tests.support.raw import answer, raw
@@ -26,7 +26,7 @@ pytestmark = sqlite_only
 
 LOCKED_SECONDS = 10.0 if form.SOAK else 5.5
 WRITERS = 8
-PACE = 0.02  # seconds between two looks
+PACE = 0.01  # seconds between two looks
 
 
 @contextmanager
@@ -86,6 +86,7 @@ def test_locked(server: Server, alice: Person) -> None:
         other += sum(one.status != 503 or not one.retry_after for _, one in answers)
         with Load(alice, writers=1) as load:
             load.go_on(2)  # as soon as it is free
+    keep("locked", history, read_log(server.instance))
     assert not [one for one in alice.rest.get("/tasks").json() if "Locked" in one["title"]]
     figure("locked", "other", other, len(told))
     figure("locked", "told", min(told), len(told))

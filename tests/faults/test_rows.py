@@ -1,4 +1,4 @@
-"""Every fault has its test, every promise its figure, and the table says what held."""
+"""Every fault has its test and its line in the document, and the table says what held."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.figures import Figure, figure, read, together
-from tests.faults.report import Run, held, table
+from tests.faults.report import DOCUMENT, Run, held, table
 from tests.faults.rows import ROWS
 from tests.support.server import ROOT
 
@@ -36,6 +36,15 @@ def marked() -> set[str]:
 
 def test_faults_and_tests_match(marked: set[str]) -> None:
     assert marked == set(ROWS)
+
+
+def test_the_document_is_of_these_faults() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text()
+    assert text.splitlines()[0] == DOCUMENT.splitlines()[0]
+    for row in ROWS.values():
+        assert f"| {row.fault} |" in text
+        for promise in row.promises.values():
+            assert f"| {promise} |" in text
 
 
 class Outcome:

@@ -141,17 +141,22 @@ def seen_raw(dialect: str, message: dict[str, Any]) -> Seen:
 
 
 class SocketReader(Reader):
-    """Socket.IO by python-socketio's client."""
+    """Socket.IO by python-socketio's client, which waits for the answer to its CONNECT for so many
+    seconds even when the connection has ended meanwhile."""
 
-    def __init__(self, url: str, token: str, where: dict[str, Any]) -> None:
+    def __init__(
+        self, url: str, token: str, where: dict[str, Any], patience: float = TIMEOUT
+    ) -> None:
         super().__init__()
         self.client = Socket()
         self.client.sio.handlers["/"].clear()
         self.client.sio.on("*", self._take)
         self.client.sio.on("disconnect", lambda reason=None: self.finish(reason or "disconnect"))
         self.client.sio.connect(
-            url, auth={"token": token, **where}, transports=["websocket"], wait_timeout=TIMEOUT
+            url, auth={"token": token, **where}, transports=["websocket"], wait_timeout=patience
         )
+        if self.client.sio.eio.state != "connected":
+            self.finish("disconnect")  # it ended before the library would have said so
 
     def _take(self, name: str, payload: Any = None) -> None:
         if name in CONTROL:

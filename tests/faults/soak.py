@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".soak"  # where histories are, a folder for each run
 DOCUMENT = ROOT / "docs" / "reliability.md"
 # Long forms of tests that are of no fault.
-OTHERS = ("tests/test_schemathesis.py",)
+OTHERS = ("tests/test_schemathesis.py", "tests/test_stateful.py")
 GRACE_SECONDS = 900  # that one test may take beyond what the whole soak is meant to
 
 

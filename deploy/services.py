@@ -104,7 +104,7 @@ class Service:
     def start(self) -> Service:
         """Run it and wait until it is ready.  Raises `Missing`, or RuntimeError with its log."""
         told = threading.Event()
-        self.process = subprocess.Popen(  # type: ignore[call-overload]
+        self.process = subprocess.Popen(  # type: ignore[call-overload]  # a list of our own  # nosec B603
             self.command(),
             cwd=self.folder,
             env=self.environment(),
@@ -195,7 +195,7 @@ class PostgreSQL(Service):
     def start(self) -> PostgreSQL:
         if not self.data.exists():
             password = self.keep_private("password", self.password)
-            made = subprocess.run(  # type: ignore[call-overload]
+            made = subprocess.run(  # type: ignore[call-overload]  # initdb  # nosec B603
                 [program("initdb"), *INITDB, f"--pwfile={password}"],
                 cwd=self.folder,
                 env=self.environment(),

@@ -39,7 +39,7 @@ def supervise(command: list[str], root: Path) -> int:
         signal.signal(number, lambda number, _: stopping.append(number))
     while True:
         before = _state(root)
-        server = subprocess.Popen(command)  # noqa: S603 - ourselves
+        server = subprocess.Popen(command)  # noqa: S603  # ourselves  # nosec B603
         while not stopping and _state(root) == before:
             time.sleep(POLL_SECONDS)
         code = _stop(server)

@@ -163,6 +163,7 @@ def another_session(server: Server, person: Person) -> Rest:
     return Rest(server.url, jwt.encode(claims | {"sid": unique("session")}, secret, "HS256"))
 
 
+@pytest.mark.fault("access")
 @pytest.mark.parametrize(("route", "key", "row"), ROUTES, ids=[route for route, _, _ in ROUTES])
 def test_who_may(
     server: Server, people: dict[str, Person | None], route: str, key: str, row: Row

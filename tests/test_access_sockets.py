@@ -49,6 +49,7 @@ def anonymous(server: Server) -> Iterator[Socket]:
     socket.close()
 
 
+@pytest.mark.fault("access")
 @pytest.mark.parametrize("event", TABLE)
 def test_who_may(
     anonymous: Socket, people: dict[str, Person | None], server: Server, event: str
@@ -91,6 +92,7 @@ def pair(server: Server) -> list[Person]:
     return accounts.people(server.url, "Alice", "Bob")
 
 
+@pytest.mark.fault("wishes")
 def test_nobody_joins_anothers_room_on_socketio(
     pair: list[Person], listen: Callable[..., Socket]
 ) -> None:
@@ -106,6 +108,7 @@ def test_nobody_joins_anothers_room_on_socketio(
     assert socket.names(hidden["id"]) == []
 
 
+@pytest.mark.fault("wishes")
 @pytest.mark.parametrize("path", ["/ws/native", "/api/v1/ws", "/ws", "/ws/tasks/"])
 def test_nobody_joins_anothers_room_on_a_raw_websocket(
     server: Server, pair: list[Person], path: str

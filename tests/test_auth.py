@@ -97,6 +97,7 @@ def unauthorized(server: Server) -> bytes:
     return content_of(Rest(server.url).get("/tasks"))
 
 
+@pytest.mark.fault("jwt")
 @pytest.mark.parametrize("make", BAD.values(), ids=BAD)
 def test_bad_token(
     server: Server,
@@ -139,6 +140,7 @@ def test_a_token_of_our_own_making_is_good(server: Server, alice: Person) -> Non
     assert token.split(".")[2] and Rest(server.url, token).get("/tasks").status_code == 200
 
 
+@pytest.mark.fault("jwt")
 def test_a_megabyte_of_token(
     server: Server, alice: Person, unauthorized: bytes, listen: Callable[..., Socket]
 ) -> None:
@@ -166,6 +168,7 @@ def test_odd_headers(nobody: Rest, unauthorized: bytes, header: str) -> None:
     assert (answer.status_code, content_of(answer)) == (401, unauthorized)
 
 
+@pytest.mark.fault("names")
 def test_wrong_credentials_are_all_alike(nobody: Rest, alice: Person) -> None:
     names = (alice.username, "nobody-at-all", "nobody@example.com", "%", "' OR 1=1 --")
     answers = [nobody.post("/login", {"username": name, "password": "wrong one"}) for name in names]

@@ -73,6 +73,7 @@ def check(answer: requests.Response, status: int, code: str | None = None) -> No
     check_shape(answer.json(), code)
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize("body", BAD_JSON.values(), ids=BAD_JSON)
 def test_bad_json(alice: Person, body: bytes) -> None:
     answer = alice.rest.request("POST", "/tasks", data=body, headers=JSON)
@@ -81,6 +82,7 @@ def test_bad_json(alice: Person, body: bytes) -> None:
     assert alice.rest.get("/tasks").json() == []
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize(("body", "named"), BAD_FIELDS.values(), ids=BAD_FIELDS)
 def test_bad_fields(
     alice: Person, listen: Callable[..., Socket], body: dict[str, Any], named: str
@@ -93,6 +95,7 @@ def test_bad_fields(
     assert alice.rest.get("/tasks").json() == []
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize("payload", [None, [], [{"title": "x"}], "x", 7, True])
 def test_no_object(alice: Person, payload: Any) -> None:
     answer = alice.rest.request("POST", "/tasks", json=payload) if payload is not None else (
@@ -109,6 +112,7 @@ def test_null_is_no_object_where_nothing_is_required(alice: Person) -> None:
     check(answer, 400, "invalid_payload")
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize(
     "kind", [None, "text/plain", "application/x-www-form-urlencoded", "application/jsonx", ";;"]
 )
@@ -118,6 +122,7 @@ def test_media_type(alice: Person, kind: str | None) -> None:
     check(answer, 415, "unsupported_media_type")
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize("extra", [1, 1 << 20])
 def test_oversize(alice: Person, extra: int) -> None:
     body = b" " * ((1 << 20) + extra)
@@ -135,6 +140,7 @@ def test_http_errors(nobody: Rest, alice: Person) -> None:
     assert {"GET", "POST"} <= set(refused.headers["Allow"].split(", "))
 
 
+@pytest.mark.fault("queries")
 @pytest.mark.parametrize(
     "query", ["limit=0", "limit=-1", f"limit={10**9}", f"limit={10**30}", "limit=x", "sort=x"]
 )

@@ -35,6 +35,7 @@ def test_first_admin_as_told(start: Callable[..., Server]) -> None:
     assert password not in server.log
 
 
+@pytest.mark.fault("defaults")
 @pytest.mark.parametrize("name", ["admin", "admin@example.com", "root", "test@example.com"])
 def test_no_account_has_a_password_that_is_known(nobody: Rest, name: str) -> None:
     """Without `--demo`: neither its own nor what other servers come with."""

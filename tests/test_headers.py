@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import requests
 
+from task_app.realtime.door import PATHS
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Rest
+from tests.support.frames import Bytes
 from tests.support.server import Server
 
 ORIGINS = ("https://app.example.com", "http://localhost:3000", "http://[::1]:3000")
@@ -31,6 +33,8 @@ FOREIGN = [
     "",
 ]
 CORS = "Access-Control-"
+POLLING = "/socket.io/?EIO=4&transport=polling"
+UPGRADES = ("/socket.io/?EIO=4&transport=websocket", *PATHS)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +86,7 @@ def test_preflight(open_to_some: Server) -> None:
     assert f"{CORS}Allow-Credentials" not in answer.headers  # tokens are sent by hand
 
 
+@pytest.mark.fault("origins")
 @pytest.mark.parametrize("origin", FOREIGN)
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 def test_foreign_origin(open_to_some: Server, server: Server, origin: str, method: str) -> None:
@@ -89,14 +94,28 @@ def test_foreign_origin(open_to_some: Server, server: Server, origin: str, metho
         assert cors_headers(ask(one, origin, method)) == {}
 
 
-@pytest.mark.parametrize("origin", FOREIGN[:6])
+@pytest.mark.fault("origins")
+@pytest.mark.parametrize("origin", FOREIGN)
 def test_foreign_origin_of_a_socket(open_to_some: Server, server: Server, origin: str) -> None:
-    path = "/socket.io/?EIO=4&transport=polling"
+    """Polling, and the upgrades of both kinds of socket and of every family."""
     for one in (open_to_some, server):
-        answer = ask(one, origin, path=path)
-        assert answer.status_code in (400, 403)
-        assert cors_headers(answer) == {}
-    assert ask(open_to_some, ORIGINS[0], path=path).status_code == 200
+        polled = ask(one, origin, path=POLLING)
+        assert polled.status_code == 403
+        assert cors_headers(polled) == {}
+        for path in UPGRADES:
+            ws = Bytes(one, path, headers={"Origin": origin})
+            assert ws.status == 403, path
+            assert not [line for line in ws.head if line.startswith(CORS)]
+            ws.end()
+
+
+@pytest.mark.parametrize("origin", ORIGINS)
+def test_allowed_origin_of_a_socket(open_to_some: Server, origin: str) -> None:
+    assert ask(open_to_some, origin, path=POLLING).status_code == 200
+    for path in UPGRADES:
+        ws = Bytes(open_to_some, path, headers={"Origin": origin})
+        assert ws.status == 101, path
+        ws.end()
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_chunked(server: Server, alice: Person) -> None:
     assert alice.rest.get("/tasks").json()[-1]["title"] == "Sow"
 
 
+@pytest.mark.fault("bodies")
 def test_chunked_is_bounded(server: Server, alice: Person) -> None:
     piece = b"10000\r\n" + b" " * 0x10000 + b"\r\n"
     head = ("Transfer-Encoding: chunked", JSON, bearer(alice), CLOSE)
@@ -50,6 +51,7 @@ def test_chunked_is_bounded(server: Server, alice: Person) -> None:
     assert count(alice) == before
 
 
+@pytest.mark.fault("smuggling")
 @pytest.mark.parametrize("body", [b"zz\r\n", b"-5\r\nx", b"5\r\nab", b"ffffffffffffffffff\r\nx"])
 def test_broken_chunks(server: Server, alice: Person, body: bytes) -> None:
     before = count(alice)
@@ -59,6 +61,7 @@ def test_broken_chunks(server: Server, alice: Person, body: bytes) -> None:
     assert count(alice) == before
 
 
+@pytest.mark.fault("bodies")
 def test_too_long(server: Server, alice: Person) -> None:
     for path in ("/tasks", "/login", "/api/v1/tasks/bulk"):
         answer = alice.rest.request(
@@ -70,6 +73,7 @@ def test_too_long(server: Server, alice: Person) -> None:
     assert alice.rest.request("POST", "/tasks", data=fits, headers=headers).status_code == 201
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "deflate", "br", "identity, gzip"])
 def test_coded(alice: Person, coding: str) -> None:
     before = count(alice)
@@ -99,6 +103,7 @@ AMBIGUOUS = {
 }
 
 
+@pytest.mark.fault("smuggling")
 @pytest.mark.parametrize("headers", AMBIGUOUS.values(), ids=AMBIGUOUS)
 @pytest.mark.parametrize("path", ["/tasks", "/login", "/socket.io/?EIO=4&transport=polling"])
 def test_where_a_request_ends(
@@ -111,6 +116,7 @@ def test_where_a_request_ends(
     assert count(alice) == before
 
 
+@pytest.mark.fault("smuggling")
 @pytest.mark.parametrize(
     "header",
     ["X: a\rTransfer-Encoding: chunked", "X: a\n b: c", "X : a", "Content-Length : 3", " X: a"],
@@ -122,6 +128,7 @@ def test_odd_header_lines(server: Server, alice: Person, header: str) -> None:
     assert given in ([], [200], [400], [401])
 
 
+@pytest.mark.fault("smuggling")
 def test_line_ends_in_values(alice: Person) -> None:
     text = "a\r\nSet-Cookie: x=1\r\n\r\n<b>"
     for number in range(2):

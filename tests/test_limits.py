@@ -14,6 +14,8 @@ from tests.support.accounts import PASSWORD, Person, sign_in, unique
 from tests.support.clients import Rest, error_of
 from tests.support.server import Server
 
+pytestmark = pytest.mark.fault("guessing")
+
 LOGINS = 10
 BROADCASTS = 60
 REGISTRATIONS = 30

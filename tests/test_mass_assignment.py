@@ -15,6 +15,8 @@ from tests.support.clients import Rest, Socket
 from tests.support.server import Server
 from tests.support.websockets_client import PATHS, Client
 
+pytestmark = pytest.mark.fault("mass")
+
 # Sent along with a good change, these change nothing.
 READ_ONLY: dict[str, Any] = {
     "id": 1,

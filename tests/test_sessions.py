@@ -101,6 +101,7 @@ def test_access_token_in_the_cookie(server: Server, alice: Person) -> None:
     assert answer.status_code == 401
 
 
+@pytest.mark.fault("origins")
 @pytest.mark.parametrize(
     "headers",
     [

@@ -209,6 +209,7 @@ def test_secrets_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     assert first.SECRET_KEY != first.JWT_SECRET_KEY
 
 
+@pytest.mark.fault("defaults")
 @pytest.mark.parametrize(
     "settings",
     [

@@ -12,6 +12,8 @@ from tests.support.clients import Socket
 from tests.support.raw import raw
 from tests.support.server import Server
 
+pytestmark = pytest.mark.fault("socketio")
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -12,8 +12,9 @@ import websocket
 
 from tests.support.accounts import Person
 from tests.support.clients import Socket
+from tests.support.frames import PING, PONG, TEXT, Bytes, frame
 from tests.support.polling import Polling
-from tests.support.process import memory
+from tests.support.process import memory, port, until_dropped
 from tests.support.raw import answer, raw
 from tests.support.server import Server
 
@@ -67,6 +68,7 @@ def test_many_packets_in_one_post(server: Server, alice: Person, count: int) -> 
 TOO_MANY = ['421["create_task", {"title": "One of many"}]'] * 513
 
 
+@pytest.mark.fault("socketio")
 @pytest.mark.parametrize("packets", [TOO_MANY, ["x"], ["4", "", "4"], ["9"], ["é"]], ids=len)
 def test_posts_that_cannot_be_read(server: Server, alice: Person, packets: list[str]) -> None:
     """Refused, not dropped with a friendly answer; the session ends, so that nothing is lost
@@ -82,6 +84,7 @@ BINARY_EVENT = '451-["create_task", {"title": {"_placeholder": true, "num": 0}}]
 BINARY_ACK = '461-7[{"_placeholder": true, "num": 0}]'
 
 
+@pytest.mark.fault("socketio")
 @pytest.mark.parametrize("packet", [BINARY_EVENT, BINARY_ACK])
 def test_binary_packets_are_refused(server: Server, alice: Person, packet: str) -> None:
     """With an error to the sender; what comes after is handled as ever."""
@@ -94,6 +97,7 @@ def test_binary_packets_are_refused(server: Server, alice: Person, packet: str) 
     ws.close()
 
 
+@pytest.mark.fault("socketio")
 def test_attachments_are_not_kept(server: Server, alice: Person) -> None:
     """Announced by the million, sent by the megabyte: nothing waits for the rest of them."""
     ws = raw(server, credentials={"token": alice.token})
@@ -107,3 +111,26 @@ def test_attachments_are_not_kept(server: Server, alice: Person) -> None:
     answer(ws, '422["get_task", {"id": 0}]', "432")
     assert memory(server) - before < 20 * len(blob)
     ws.close()
+
+
+def test_what_a_connection_had_sent_is_let_go_at_its_end(server: Server) -> None:
+    """Its timers hold it for most of a minute; not the megabyte of which the rest never came."""
+    part = frame(TEXT, b"4" * 900_000, fin=False)
+    first = half_sent(server, part)
+    before = memory(server)
+    gone = [half_sent(server, part) for _ in range(10)]
+    until_dropped(server, [first, *gone], time.monotonic() + REAPED_SECONDS)
+    assert memory(server) - before < 5 * len(part)
+
+
+def half_sent(server: Server, part: bytes) -> int:
+    """The port of a client that has gone in the middle of a message, which the server had begun
+    to read: it has answered the ping behind that part."""
+    ws = Bytes(server, "/socket.io/?EIO=4&transport=websocket")
+    ws.send(part + frame(PING, b"read"))
+    while (one := ws.read()) and one.opcode != PONG:
+        pass
+    assert one
+    here = port(ws.socket)
+    ws.end()
+    return here

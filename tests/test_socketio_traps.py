@@ -15,6 +15,8 @@ from tests.support.clients import Socket
 from tests.support.raw import answer, raw
 from tests.support.server import Server
 
+pytestmark = pytest.mark.fault("socketio")
+
 Listen = Callable[..., Socket]
 
 

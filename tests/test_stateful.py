@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
+from tests.faults.form import SOAK
 from tests.faults.recorder import Recorder, Session, check_delivery, read_log
 from tests.support import accounts
 from tests.support.accounts import Person
@@ -20,6 +21,7 @@ from tests.support.server import Server
 
 WHO, WHICH = st.integers(0, 2), st.integers(0, 7)
 TRANSPORT = st.sampled_from(TRANSPORTS)
+SHORT, LONG = (8, 20), (100, 30)  # runs, and steps of each
 titles = (f"Title {number}" for number in itertools.count())
 
 
@@ -191,6 +193,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[World]]:
 
 
 def test_whatever_happens(world: type[World]) -> None:
+    runs, steps = LONG if SOAK else SHORT
     run_state_machine_as_test(
-        world, settings=settings(max_examples=50, stateful_step_count=30, deadline=None)
+        world, settings=settings(max_examples=runs, stateful_step_count=steps, deadline=None)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -10,6 +12,8 @@ import pytest
 from task_app import task_lists
 from tests.support import accounts, databases
 from tests.support.accounts import Person
+from tests.support.clients import Socket
+from tests.support.frames import TEXT, frame, signed_in
 from tests.support.server import Server
 
 # Title, and what differs from a plain task.
@@ -137,6 +141,7 @@ def charlie(server: Server) -> Person:
     return charlie
 
 
+@pytest.mark.fault("queries")
 @pytest.mark.parametrize("text", [*LITERAL, "%", "_", "\\", "'", "--", "\\%"])
 def test_search_is_literal(charlie: Person, admin: Person, text: str) -> None:
     wanted = sum(text in title for title in LITERAL)
@@ -145,6 +150,7 @@ def test_search_is_literal(charlie: Person, admin: Person, text: str) -> None:
     assert len(titles(admin, f"q={quote(text)}&user_id={charlie.id}")) == wanted
 
 
+@pytest.mark.fault("queries")
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -166,3 +172,38 @@ def test_search_is_literal(charlie: Person, admin: Person, text: str) -> None:
 def test_what_cannot_be_asked(people: tuple[Person, ...], query: str, field: str) -> None:
     answer = people[0].rest.get(f"/tasks?{query}")
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+
+
+# What a socket's client may ask besides: the values are JSON's.
+ODD = [
+    *(("limit", value) for value in (0, -1, 1001, 10**9, 2**63, 1.5, True, "x", [1], {})),
+    *(("sort", value) for value in ("", "x", "--id", "id;drop", 1, ["id"])),
+    *(("cursor", value) for value in ("x", "\0", "W10", "e30", 7, "A" * 2000)),
+    *(("q", value) for value in ("", " ", "a\0b", "x" * 10_001, ["%"])),
+    *(("status", value) for value in ("someday", 1, None)),
+    ("colour", "red"),
+]
+
+
+@pytest.mark.fault("queries")
+def test_what_cannot_be_asked_over_a_socket(
+    people: tuple[Person, ...], listen: Callable[..., Socket], server: Server
+) -> None:
+    alice = people[0]
+    socket, raw = listen(alice), signed_in(server, alice.token, "/ws/native")
+    for field, value in ODD:
+        refused = socket.call("list_tasks", {field: value})
+        assert (refused["code"], list(refused["errors"])) == ("validation_failed", [field]), value
+        message = {"type": "list_tasks", "data": {field: value}}
+        raw.send(frame(TEXT, json.dumps(message).encode()))
+        came = raw.read()
+        assert came and came.json == {"type": "error", "status": 400, **refused}
+    raw.end()
+
+
+@pytest.mark.fault("queries")
+def test_search_over_a_socket_is_literal(charlie: Person, listen: Callable[..., Socket]) -> None:
+    socket = listen(charlie)
+    for text in [*LITERAL, "%", "_", "\\", "'", "--", "\\%"]:
+        found = socket.call("list_tasks", {"q": text})["tasks"]
+        assert len(found) == sum(text in title for title in LITERAL), text

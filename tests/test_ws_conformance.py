@@ -12,6 +12,8 @@ from tests.support.accounts import Person, register
 from tests.support.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Bytes, frame
 from tests.support.server import Server
 
+pytestmark = pytest.mark.fault("raw")
+
 SIZES = [125, 126, 127, 128, 65535, 65536]
 PROTOCOL_ERROR = 1002
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from task_app.realtime.door import PATHS
 from tests.support.accounts import Person, register
+from tests.support.clients import Rest
 from tests.support.frames import (
     ACCEPT,
     BINARY,
@@ -82,6 +84,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], int]] = {
 }
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize(("headers", "status"), REFUSED.values(), ids=REFUSED)
 def test_refused(
     server: Server, alice: Person, headers: dict[str, str | None], status: int
@@ -121,11 +124,19 @@ def test_own_origin(server: Server, alice: Person) -> None:
     ws.end()
 
 
+@pytest.mark.fault("url")
 @pytest.mark.parametrize("name", ["token", "access_token", "jwt", "authorization"])
 def test_a_token_in_the_url(server: Server, alice: Person, name: str) -> None:
-    ws = Bytes(server, f"{PATH}?{name}={alice.token}", headers=alice.header)
-    assert (ws.status, ws.body["code"]) == (400, "token_in_url")
-    ws.end()
+    """Not even beside a good header; and no page of tasks or stream of events is had by it."""
+    for path in PATHS:
+        ws = Bytes(server, f"{path}?{name}={alice.token}", headers=alice.header)
+        assert (ws.status, ws.body["code"]) == (400, "token_in_url")
+        ws.end()
+    query = {name: alice.token}
+    for path, status in (("/tasks", 401), ("/users/profile", 401), ("/events", 400)):
+        assert Rest(server.url).get(path, params=query).status_code == status
+    assert alice.rest.get("/tasks", params=query).status_code == 400
+    assert alice.rest.get("/events", params=query, stream=True).status_code == 400
     assert alice.token not in server.log
 
 
@@ -170,6 +181,7 @@ BEFORE_AUTH = {
 }
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize("first", BEFORE_AUTH.values(), ids=BEFORE_AUTH)
 def test_first_message_without_a_token(server: Server, first: bytes) -> None:
     ws = Bytes(server, early=first)
@@ -207,6 +219,7 @@ ENGINE_FAULTS = {
 }
 
 
+@pytest.mark.fault("socketio")
 @pytest.mark.parametrize(("fault", "code"), ENGINE_FAULTS.values(), ids=ENGINE_FAULTS)
 def test_engine_io_fault(engine: Bytes, fault: bytes, code: int) -> None:
     engine.send(fault)

@@ -87,12 +87,14 @@ BAD = {
 }
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_bad_text(ws: Bytes, text: bytes) -> None:
     ws.send(frame(TEXT, message(text)))
     assert ws.until_closed()[-1].code == BAD_TEXT
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize("text", BAD.values(), ids=BAD)
 def test_bad_text_in_fragments(ws: Bytes, text: bytes) -> None:
     data = message(text)
@@ -124,6 +126,7 @@ def test_close_is_answered_with_its_code(ws: Bytes, code: int) -> None:
     assert ending.code == code
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize("code", BAD_CODES)
 def test_close_with_a_code_that_is_none(ws: Bytes, code: int) -> None:
     ws.send(close(code))
@@ -142,6 +145,7 @@ CLOSINGS = {
 }
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize(("payload", "code"), CLOSINGS.values(), ids=CLOSINGS)
 @pytest.mark.parametrize("apart", [None, 1])
 def test_closings(ws: Bytes, payload: bytes, code: int, apart: int | None) -> None:
@@ -182,6 +186,7 @@ OVERSIZE = {
 }
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize("data", OVERSIZE.values(), ids=OVERSIZE)
 def test_too_big(ws: Bytes, data: bytes) -> None:
     ws.send(data)
@@ -196,6 +201,7 @@ def test_just_not_too_big(ws: Bytes) -> None:
     assert came and came.json["request_id"] == text
 
 
+@pytest.mark.fault("wishes")
 def test_json_pings(ws: Bytes) -> None:
     """A hundred at once are answered; who sends them by the thousand is closed."""
     ping = frame(TEXT, b'{"type": "ping"}')
@@ -205,6 +211,7 @@ def test_json_pings(ws: Bytes) -> None:
     assert ws.until_closed()[-1].code == POLICY
 
 
+@pytest.mark.fault("raw")
 @pytest.mark.parametrize("kind", ["pings", "texts", "pongs", "empty fragments"])
 def test_flood(ws: Bytes, kind: str) -> None:
     """Ten thousand frames at once, of whatever kind (2 000 a second after 5 000 are allowed)."""

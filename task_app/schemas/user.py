@@ -87,7 +87,10 @@ class TicketUse(Input):
 class PasswordChange(Input):
     """The old password proves that it is the owner who asks."""
 
-    ALIASES: Mapping[str, str] = {"current_password": "old_password", "password": "new_password"}
+    ALIASES: Mapping[str, str] = {
+        "current_password": "old_password",  # fields' names  # nosec B105
+        "password": "new_password",  # nosec B105
+    }
 
     old_password = Text(1, 128, strip=False, required=True)
     new_password = _password(required=True)

@@ -50,6 +50,8 @@ def seconds(text: str, most: float) -> Promise:
 LOST = Promise("acknowledged writes lost")
 EVENTS = Promise("events lost, repeated or out of order")
 ECHO = Promise("socket echo, p99", 100, unit="ms")
+# Of bad input: each test that has passed is a try in which nothing was wrong.
+WRONG = "wrong"
 SERVED = Promise("honest requests served", None, 99.9, "%")
 
 ROWS: dict[str, Row] = {
@@ -169,4 +171,56 @@ ROWS: dict[str, Row] = {
         "database file or instance folder read-only; a schema from a newer version",
         {"other": Promise("starts that did not end with one clear sentence and exit code 1")},
     ),
+}
+
+
+def refused(what: str, promise: str, **more: Promise) -> Row:
+    return Row(what, {WRONG: Promise(f"tests in which {promise}"), **more})
+
+
+ROWS |= {
+    "never": Row(
+        "all bad input below, on every transport",
+        {
+            "trouble": Promise("answers 5xx, with a stack trace or another user's data"),
+            "stall": Promise("an honest client waits for", 250, unit="ms"),
+            "growth": Promise("memory, against that before", 1.1, unit="×"),
+            "secrets": Promise("tokens in the log"),
+        },
+    ),
+    "jwt": refused("bad tokens", "one was taken, or refused in other words"),
+    "mass": refused("`role`, `user_id`, `id`, `version` in a body", "something was changed"),
+    "access": refused(
+        "every route and socket command by nobody, another, a former assignee, a disabled user",
+        "one was answered otherwise than the table says",
+    ),
+    "names": refused(
+        "sign-in: unknown user against known",
+        "an answer tells them apart",
+        apart=Promise("medians apart, over 200 tries", 5, unit="ms"),
+    ),
+    "guessing": refused(
+        "guessing passwords, `X-Forwarded-For` rotating",
+        "there were more than 10 tries a minute, or the owner was locked out",
+    ),
+    "queries": refused(
+        "`% _ \\ ' --` in a search; odd `sort`, `cursor`, `limit`",
+        "they were taken for anything but text, or not refused",
+    ),
+    "bodies": refused(
+        "bodies too long, coded, deep, ambiguous, no Unicode, past every range",
+        "one was not answered 400, 413 or 415, alike on SQLite and PostgreSQL",
+    ),
+    "smuggling": refused(
+        "CR/LF in values, `Content-Length` with `Transfer-Encoding`", "a second request was seen"
+    ),
+    "origins": refused("foreign `Origin`, `null`, suffixes", "a page of another site was let in"),
+    "socketio": refused("Socket.IO packets that are none", "somebody else noticed"),
+    "raw": refused("raw WebSockets against RFC 6455", "another close code came than the one named"),
+    "wishes": refused(
+        "`ping` by the thousand; others' rooms", "it was not stopped, or something was heard"
+    ),
+    "channel": refused("a pickle or rubbish on the Redis channel", "it ran, or one went deaf"),
+    "url": refused("a token in a URL", "it was taken, or logged"),
+    "defaults": refused("known passwords and secrets", "one was good"),
 }

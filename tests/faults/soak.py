@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 KEPT = ROOT / ".soak"  # where histories are, a folder for each run
 DOCUMENT = ROOT / "docs" / "reliability.md"
 # Long forms of tests that are of no fault; they take what they take, and a short soak has no time.
-OTHERS = ("tests/test_schemathesis.py", "tests/test_login_timing.py")
+OTHERS = ("tests/test_schemathesis.py", "tests/test_stateful.py", "tests/test_login_timing.py")
 OTHERS_MINUTES = 20
 GRACE_SECONDS = 900  # that one test may take beyond what the whole soak is meant to
 

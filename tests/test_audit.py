@@ -1,0 +1,64 @@
+"""What an audit's answer means (`make audit`); nobody is asked here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+from tests.support.server import ROOT
+from tools.audit import verdict, why_not
+
+GOOD = {"name": "flask", "version": "3.1.3", "vulns": []}
+UNKNOWN = {"name": "ours", "skip_reason": "not found"}
+BAD = {
+    "name": "flask",
+    "version": "0.1",
+    "vulns": [{"id": "PYSEC-1", "fix_versions": ["0.2", "1.0"]}, {"id": "X-2", "fix_versions": []}],
+}
+
+
+def report(*dependencies: object) -> str:
+    return json.dumps({"dependencies": dependencies, "fixes": []})
+
+
+def test_one_is_known() -> None:
+    code, words = verdict(report(GOOD, BAD), "Found 2 known vulnerabilities")
+    assert code == 1
+    assert "flask 0.1: PYSEC-1 (mended in 0.2, 1.0)" in words
+    assert "flask 0.1: X-2 (mended in no release yet)" in words
+
+
+def test_none_is_known() -> None:
+    assert verdict(report(GOOD), "") == (0, "No vulnerability is known in 1 packages")
+    code, words = verdict(report(GOOD, UNKNOWN), "")
+    assert (code, "1 are unknown to the service" in words) == (0, True)
+
+
+def test_nobody_could_be_asked() -> None:
+    """Which is no failure of ours, and no all-clear either."""
+    said = "some lines\nConnectionError: refused\n"
+    for given in ("", "null", "[]", "{}"):
+        assert why_not(given, said) == "ConnectionError: refused"
+        code, words = verdict(given, said)
+        assert (code, words) == (0, "NOT AUDITED: ConnectionError: refused")
+    assert why_not("", "")
+    for blind in (report(), report(GOOD), report(UNKNOWN)):
+        assert "knows nothing against" in why_not(blind, "")
+    assert not why_not(report(BAD), "Found 2 known vulnerabilities")
+
+
+def test_without_a_network() -> None:
+    """The real program, with nobody at the other end: it says so, and CI goes on."""
+    nobody = "http://127.0.0.1:9"
+    env = {"PATH": "", "HTTPS_PROXY": nobody, "HTTP_PROXY": nobody, "HOME": "/nonexistent"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.audit"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("NOT AUDITED"), done.stdout

@@ -14,6 +14,14 @@ from tests.support.browser import Board
 from tests.support.server import Server
 
 Open = Callable[..., Board]
+# Keeps what the state becomes.
+WATCH_STATE = """() => {
+  const state = document.querySelector('#state');
+  window.states = [state.dataset.state];
+  new MutationObserver(() => {
+    if (window.states.at(-1) !== state.dataset.state) window.states.push(state.dataset.state);
+  }).observe(state, { attributes: true });
+}"""
 
 
 def test_conflict_shows_both_and_loses_nothing(board: Open, people: tuple[Person, ...]) -> None:
@@ -168,6 +176,7 @@ def test_killed_server_and_nothing_missed(board: Open, start: Callable[..., Serv
     one = board(alice, url=server.url)
     server.kill()
     one.state("Offline")
+    one.page.evaluate(WATCH_STATE)
     one.add("Made while it was down")
     server.restart()
     bob.rest.put(f"/tasks/{there['id']}", {"status": "completed"})
@@ -177,6 +186,8 @@ def test_killed_server_and_nothing_missed(board: Open, start: Callable[..., Serv
     expect(one.column("todo").locator(".title")).to_have_count(2)
     assert sorted(one.titles("todo")) == ["Made while it was down", "New from Bob"]
     assert len(alice.rest.get("/tasks").json()) == 3
+    # It did not say that it was catching up with each try.
+    assert one.page.evaluate("window.states") == ["offline", "catching-up", "live"]
 
 
 def test_a_reload_keeps_what_was_being_typed(board: Open, alice: Person) -> None:

@@ -17,7 +17,7 @@ from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.browser import Board
 from tests.support.clients import Rest
-from tests.support.network import Network
+from tests.support.network import BAD_GATEWAY, Network
 from tests.support.server import ROOT, Server
 
 SECRET = "A surprise for Bob"
@@ -114,6 +114,31 @@ def _tasks_again(board: Board, person: Person) -> list[dict[str, Any]]:
     again = accounts.sign_in(board.url, person.username, accounts.PASSWORD)
     found: list[dict[str, Any]] = again.rest.get("/tasks").json()
     return found
+
+
+def test_a_gateway_that_answers_for_the_server(
+    server: Server, hers: Board, network: Network
+) -> None:
+    network.cut(instead=BAD_GATEWAY)
+    hers.page.reload()
+    hers.shows("todo", SECRET)
+    expect(hers.page.locator("#state-text")).to_contain_text("Offline · as of")
+    bob = accounts.register(server.url, "Bob")
+    network.mend()
+    hers.is_live()
+    # Who has come since is known then, too.
+    expect(hers.page.locator("[name=who]")).to_contain_text(bob.username)
+
+
+def test_a_network_that_brings_nothing(hers: Board, network: Network) -> None:
+    """It is waited for for a moment; then the page comes from what is kept, all of it."""
+    network.still()
+    hers.page.reload()
+    hers.shows("todo", SECRET)
+    hers.add("Made meanwhile")
+    network.mend()
+    hers.is_live()
+    hers.shows("todo", "Made meanwhile", SECRET)
 
 
 class Copy(Server):

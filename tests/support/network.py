@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 
 RESET = struct.pack("ii", 1, 0)  # closed without a farewell, as a broken line is
+BAD_GATEWAY = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Network:
@@ -16,23 +17,32 @@ class Network:
     def __init__(self, port: int) -> None:
         self.port = port
         self.whole = True
+        self.instead = b""
+        self.flowing = threading.Event()
+        self.flowing.set()
         self.lines: set[socket.socket] = set()
         self.lock = threading.Lock()
         self.door = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self.door.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
 
-    def cut(self) -> None:
-        """Every connection breaks, and whoever comes is turned away."""
+    def cut(self, instead: bytes = b"") -> None:
+        """Every connection breaks, and whoever comes is turned away, or answered with this."""
         with self.lock:
-            self.whole = False
+            self.whole, self.instead = False, instead
             broken, self.lines = self.lines, set()
         for line in broken:
             _break(line)
+        self.flowing.set()
+
+    def still(self) -> None:
+        """Connections stay, and are made, but nothing gets through."""
+        self.flowing.clear()
 
     def mend(self) -> None:
         with self.lock:
             self.whole = True
+        self.flowing.set()
 
     def close(self) -> None:
         self.cut()
@@ -55,7 +65,7 @@ class Network:
             if self.whole:
                 self.lines |= {near, far}
         if near not in self.lines:
-            _break(near)
+            _answer(near, self.instead)
             _break(far)
             return
         for one, other in ((near, far), (far, near)):
@@ -64,6 +74,7 @@ class Network:
     def _carry(self, one: socket.socket, other: socket.socket) -> None:
         with suppress(OSError):
             while piece := one.recv(65536):
+                self.flowing.wait()
                 other.sendall(piece)
         with self.lock:
             self.lines -= {one, other}
@@ -78,3 +89,12 @@ def _break(line: socket.socket) -> None:
     with suppress(OSError):
         line.shutdown(socket.SHUT_RDWR)  # wakes who reads from it
     line.close()
+
+
+def _answer(line: socket.socket, answer: bytes) -> None:
+    if not answer:
+        _break(line)
+        return
+    with suppress(OSError), line:
+        line.recv(65536)
+        line.sendall(answer)

@@ -85,8 +85,9 @@ async function decideConflict(op, store, queue) {
   const choices = op.clashes.map((field) => (
     choice(field, op.data[field], current[field], store, (value) => queue.amend(op, { [field]: value }))
   ));
+  const mark = store.marks.get(op.id);
   const answer = await ask(
-    "Somebody else changed this too",
+    `${mark ? store.name(mark.who) : "Somebody else"} changed this too`,
     [
       text(`“${current.title}” was changed while you were at it. Which shall it be?`),
       ...choices.map(({ element }) => element),

@@ -65,7 +65,11 @@ function open() {
 // disk): the board is as good without.
 async function use(mode, ask) {
   if (base) return within(mode, ask);
-  await (opened ??= open());
+  try {
+    await (opened ??= open());
+  } catch {
+    return undefined; // it is forbidden here
+  }
   return base ? within(mode, ask) : undefined;
 }
 

@@ -12,12 +12,15 @@ import click
 import pytest
 
 from task_app.cli import backups, doctor, log, stress, tasks, users
-from tests.support.server import ROOT, environment
+from tests.support.blocks import Page
+from tests.support.cli import Cli
+from tests.support.server import ROOT, Server, environment
 
-PAGE = (ROOT / "docs" / "command-line.md").read_text()
+PAGE = Page("docs/command-line.md")
 TOP = (users.users, tasks.tasks, log.events_group, backups.backup, backups.restore)
 COMMANDS: list[click.Command] = [*TOP, stress.stress, doctor.doctor]
-BLOCKS = re.findall(r"```bash\n(.*?)```", PAGE, re.S)
+BLOCKS = PAGE.take_all("bash")
+STRESS = PAGE.take("flask --app app stress", language="text")
 
 
 def names() -> set[str]:
@@ -31,7 +34,7 @@ def names() -> set[str]:
 
 
 def test_each_command_is_in_the_table() -> None:
-    told = re.findall(r"^\| `([a-z -]+?)(?: [A-Z]+)*` \|", PAGE, re.M)
+    told = re.findall(r"^\| `([a-z -]+?)(?: [A-Z]+)*` \|", PAGE.text, re.M)
     assert set(told) == names() | {"db upgrade"}
 
 
@@ -45,6 +48,7 @@ def test_each_command_says_what_it_does(name: str) -> None:
 
 
 @pytest.mark.guide
+@pytest.mark.timeout(180)  # ten programs that start
 def test_the_blocks_run(tmp_path: Path) -> None:
     """One after the other, as they stand."""
     environ = environment(tmp_path / "instance", {"PYTHONPATH": str(ROOT)})
@@ -64,3 +68,20 @@ def test_the_blocks_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Water the plants" in (tmp_path / "tasks.csv").read_text()
     assert "The log's epoch is now" in done.stdout
+
+
+def shape(line: str) -> str:
+    """The words of a line of the terminal, without its figures and frames."""
+    return re.sub(r"[^\w.]+", " ", re.sub(r"[\d.,]*\d", "N", line)).strip()
+
+
+@pytest.mark.guide
+def test_stress_says_what_the_page_shows(server: Server, tmp_path: Path) -> None:
+    """But for the figures: the same headings, rows and verdict."""
+    command, *shown = STRESS.splitlines()
+    words = command.partition("flask --app app ")[2].split()
+    said = Cli(tmp_path)(*words, "--url", server.url).good().splitlines()
+    shapes = [shape(line) for line in said]
+    for line in shown[:-1]:
+        assert line == "…" or shape(line) in shapes
+    assert said[-1] == shown[-1]

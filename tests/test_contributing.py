@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
 
+import task_app
+from tests.support.blocks import Page, installed_make
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.guide
-GUIDE = (ROOT / "CONTRIBUTING.md").read_text()
-BLOCKS = dict(re.findall(r"^### (A new \w+)\n.*?```diff\n(.*?)```", GUIDE, re.S | re.M))
+PAGE = Page("CONTRIBUTING.md")
+NAMES = re.findall(r"^### (A new \w+)$", PAGE.text, re.M)
+BLOCKS = dict(zip(NAMES, PAGE.take_all("diff"), strict=True))
+SET_UP = PAGE.take("make install-dev", language="sh")
+WAY = PAGE.take("commands.execute", language="text")
 COPIED = ("app.py", "config.py", "pyproject.toml", "README.md", "task_app", "tests", "deploy")
 
 
@@ -38,6 +45,25 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
         assert done.returncode == 0, f"{name} no longer applies:\n{done.stderr}"
     return copy
+
+
+def test_the_way_of_a_change_is_the_maps() -> None:
+    assert task_app.__doc__ is not None
+    assert textwrap.indent(WAY, "    ") in task_app.__doc__
+
+
+def test_the_set_up(tmp_path: Path) -> None:
+    """In a repository of its own, with what has been installed already."""
+    for name in ("Makefile", ".pre-commit-config.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    env = {**os.environ, "PATH": installed_make(tmp_path)}
+    script = f"git init --quiet .\n{SET_UP}"
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=50
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / ".git" / "hooks" / "pre-commit").exists()
 
 
 def test_there_are_four() -> None:

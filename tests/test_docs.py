@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +15,13 @@ from config import settings_table
 from task_app.commands import COMMANDS
 from task_app.events import EVENTS
 from task_app.realtime.feeds import ENDINGS
+from tests.support.blocks import Page
 from tests.support.server import ROOT, Server
 
-README = (ROOT / "README.md").read_text()
+PAGE = Page("README.md")
+README = PAGE.text
+FIRST = PAGE.take("export BASE=")
+PYTHON = PAGE.take("import socketio")
 
 
 def test_settings_are_in_the_readme() -> None:
@@ -54,37 +60,56 @@ def test_every_decision_is_in_the_list() -> None:
     assert sorted(listed) == sorted({path.name for path in folder.glob("*.md")} - {"README.md"})
 
 
-def block(first_line: str) -> str:
-    """The code block that holds this line."""
-    found = [code for code in re.findall(r"```\w*\n(.*?)```", README, re.S) if first_line in code]
-    assert len(found) == 1
-    return found[0]
-
-
 def test_the_first_change_is_seen_live(server: Server, tmp_path: Path) -> None:
     """The block as it stands, but for the port and the username; the stream is ended after it."""
-    script = block("BASE=").replace("http://localhost:5000", server.url)
+    script = FIRST.replace("http://localhost:5000", server.url)
     script = script.replace('"ada"', f'"ada {tmp_path.name}"')
-    script = script.replace(" &        #", " > stream & #") + "\ncat stream\nkill %1\n"
-    # The stream is read until the event has come, for at most ten seconds.
-    script = script.replace(
-        "cat stream", "timeout 10 sh -c 'until grep -q \"^event: task_created\" stream; do :; done'"
-    )
-    script = script.replace(
-        "curl -s $BASE/tasks", "until grep -q ready stream; do :; done\ncurl -s $BASE/tasks"
-    )
-    done = subprocess.run(
-        ["bash", "-mec", script], cwd=tmp_path, capture_output=True, text=True, timeout=30
-    )
-    assert done.returncode == 0, done.stderr
+    assert script.count(" & ") == script.count("ask $BASE/tasks") == 1
+    script = script.replace(" & ", " > stream & ")
+    # The stream is read until it has begun, and until the event has come.
+    patiently = "timeout 20 sh -c 'until grep -q \"^event: %s\" stream; do :; done'\n"
+    script = script.replace("ask $BASE/tasks", patiently % "ready" + "ask $BASE/tasks")
+    script += patiently % "task_created"
+    with (tmp_path / "said").open("w") as said:
+        shell = subprocess.Popen(
+            ["bash", "-exc", script],
+            cwd=tmp_path,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+        try:
+            assert shell.wait(50) == 0, (tmp_path / "said").read_text()
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)  # the stream goes on behind it
+            shell.wait()
     assert '"title":"See it live"' in (tmp_path / "stream").read_text()
 
 
 def test_the_python_block(server: Server, alice) -> None:  # type: ignore[no-untyped-def]
-    program = block("import socketio").replace("http://localhost:5000", server.url)
-    program = f"TOKEN = {alice.token!r}\n{program}\nsio.disconnect()\n"
+    program = f"{PYTHON}\nsio.disconnect()\n".replace("http://localhost:5000", server.url)
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", program],
+        env={**os.environ, "TOKEN": alice.token},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "'title': 'Made over a socket'" in done.stdout
+
+
+COMPARED = re.findall(r"^\|.*\| (.*?) \|$", README.partition("## Beside the")[2], re.M)
+PROOFS = [re.findall(r"`(.*?)`", cell) for cell in COMPARED if cell.startswith("`tests/")]
+
+
+def test_every_comparison_names_its_proof() -> None:
+    table = README.partition("## Beside the")[2].partition("\nA dash")[0]
+    assert len(PROOFS) == len(re.findall(r"^\|", table, re.M)) - 2 > 5
+
+
+@pytest.mark.parametrize("proof", [proof for cell in PROOFS for proof in cell])
+def test_proofs_are_there(proof: str) -> None:
+    file, _, name = proof.partition("::")
+    assert f"def {name or 'test_'}" in (ROOT / file).read_text()

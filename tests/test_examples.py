@@ -19,13 +19,14 @@ import pytest
 from playwright.sync_api import Page, sync_playwright
 
 from tests.conftest import require
-from tests.support import accounts, databases, node
+from tests.support import accounts, blocks, databases, node
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import ROOT, Server, environment
 
 pytestmark = pytest.mark.guide
 
 EXAMPLES = ROOT / "examples"
+BEFORE = blocks.Page("examples/README.md").take("register", language="sh")
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"> & <b>bold</b>"
 PATIENCE = 25
 Start = Callable[..., Server]
@@ -125,6 +126,21 @@ def agree(state: Callable[[], Any], alice: Person, path: str = "/tasks") -> None
 def another_log(server: Server) -> None:
     """As after a restored backup."""
     databases.run(server.instance, "UPDATE log_head SET epoch = 'another'")
+
+
+def test_somebody_is_registered(start: Start) -> None:
+    """As the page tells, and can sign in with what it puts into the environment."""
+    server = start()
+    script = BEFORE.replace("http://localhost:5000", server.url)
+    done = subprocess.run(
+        ["bash", "-euc", f'{script}\necho; echo "$TASKS_USERNAME|$TASKS_PASSWORD"'],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.returncode == 0, done.stderr
+    name, _, password = done.stdout.splitlines()[-1].partition("|")
+    assert accounts.sign_in(server.url, name, password).token
 
 
 @pytest.mark.parametrize("example", COMMANDS)

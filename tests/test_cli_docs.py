@@ -83,5 +83,5 @@ def test_stress_says_what_the_page_shows(server: Server, tmp_path: Path) -> None
     said = Cli(tmp_path)(*words, "--url", server.url).good().splitlines()
     shapes = [shape(line) for line in said]
     for line in shown[:-1]:
-        assert shape(line) in shapes
+        assert line == "…" or shape(line) in shapes
     assert said[-1] == shown[-1]

@@ -14,7 +14,7 @@ JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help venv install install-dev lock run dev test test-threading test-engine-off test-pythons soak test-postgresql test-cluster test-browser test-guides cluster lint types check format bench bench-scale bench-scaling screenshots clean
+.PHONY: help venv install install-dev lock run dev test test-threading test-engine-off test-pythons soak test-postgresql test-cluster test-browser test-guides cluster lint audit fuzz types check format bench bench-scale bench-scaling screenshots clean
 
 help:  ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,7 @@ lock: install-dev  ## Pin what the requirements*.in files ask for, and all that 
 	@$(UV) --python-version 3.10 $(ARGS) -o requirements-dev.txt requirements-dev.in
 	@$(UV) --python-version 3.10 -c requirements-dev.txt $(ARGS) -o requirements.txt requirements.in
 	@$(UV) --python-version 3.10 -c requirements-dev.txt $(ARGS) -o requirements-otel.txt requirements-otel.in
+	@$(UV) --python-version 3.11 -c requirements-dev.txt $(ARGS) -o requirements-fuzz.txt requirements-fuzz.in
 	@$(UV) --python-version 3.11 $(ARGS) -o bench/requirements.txt bench/requirements.in
 
 # exec: Ctrl-C and TERM reach the server itself, and its exit status is the target's.
@@ -98,15 +99,26 @@ test-guides: install-dev  ## Do what the documents tell to do: examples, command
 cluster: install-dev  ## Start a whole installation on free ports, and say where its gateway is
 	@exec $(BIN)/python -m deploy.cluster
 
-lint: install-dev  ## Style, known mistakes, and the floors imports may cross
+lint: install-dev  ## Style, known mistakes, insecure calls, and the floors imports may cross
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/bandit --quiet --recursive --configfile pyproject.toml app.py config.py task_app deploy tools
+
+audit: install-dev  ## Ask whether a vulnerability is known in what is installed
+	@$(BIN)/python -m tools.audit
+
+$(VENV)/.installed-fuzz: requirements-fuzz.txt $(VENV)/.installed-dev
+	@$(INSTALL) requirements-fuzz.txt
+	@touch $@
+
+fuzz: $(VENV)/.installed-fuzz  ## Look for input that breaks what reads bytes (ARGS="frames --seconds=600 --keep")
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 types: install-dev  ## Check the types
 	@$(BIN)/mypy
 
-check: lint types test test-cluster test-browser test-guides  ## All that CI runs but the suite without eventlet
+check: lint audit types test test-cluster test-browser test-guides  ## All that CI runs but the suite without eventlet
 
 format: install-dev  ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -257,6 +257,9 @@ def pgbench(bench: Bench, *, clients: int, script: str) -> Figures:
     return _figures_of_pgbench(done.stdout)
 
 
+REQUEST = "5e9d3c1f07b24a6880c1"  # as long as the server's
+
+
 def _a_recorded_event(bench: Bench) -> dict[str, str]:
     """Of the size and kind that the server writes: the last one it wrote."""
     row = bench.installation.db.execute(
@@ -266,7 +269,7 @@ def _a_recorded_event(bench: Bench) -> dict[str, str]:
     names = ("type", "data", "changes", "rooms", "created_at", "task_id", "actor_id")
     event = dict(zip(names, map(_one, (*row, STAMP, "1", "2")), strict=True))
     fixed = {"title": "bench-1", "description": DESCRIPTION, "status": "todo", "priority": "high"}
-    return {**event, **fixed, "now": STAMP, "number": "1"}
+    return {**event, **fixed, "now": STAMP, "number": "1", "request_id": REQUEST}
 
 
 def _one(text: str) -> str:

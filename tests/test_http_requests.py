@@ -159,6 +159,9 @@ def test_expectation() -> None:
     assert asked == [1]
 
 
+OLD_UPGRADE = header("Connection: Upgrade", "Upgrade: websocket", version="HTTP/1.0", host=False)
+
+
 def test_another_protocol() -> None:
     upgrade = header("Connection: Upgrade", "Upgrade: websocket").replace(b"POST", b"GET")
     found = reader()
@@ -170,6 +173,17 @@ def test_another_protocol() -> None:
     found.feed(upgrade + GET)  # refused, it is answered like any other
     found.feed(found.go_on())
     assert [path for _, path, _ in read(found)] == ["/", "/a b"]
+
+
+def test_another_protocol_on_a_connection_that_is_to_be_closed() -> None:
+    """What follows belongs to it, in however many pieces it comes."""
+    for head in (header("Connection: Upgrade, close", "Upgrade: websocket"), OLD_UPGRADE):
+        whole, cut = reader(), reader()
+        whole.feed(head + b"\x81\x80abcd")
+        cut.feed(head)
+        cut.feed(b"\x81\x80ab")
+        cut.feed(b"cd")
+        assert whole.rest == cut.rest == b"\x81\x80abcd"
 
 
 def test_the_last_request() -> None:

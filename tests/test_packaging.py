@@ -17,7 +17,10 @@ from task_app.version import VERSION
 from tests.support.clients import Rest
 from tests.support.server import ROOT
 
-NAMES = ("requirements", "requirements-otel", "requirements-dev", "bench/requirements")
+NAMES = (
+    *("requirements", "requirements-otel", "requirements-dev", "requirements-fuzz"),
+    "bench/requirements",
+)
 MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z][a-z-]*):.*## ", MAKEFILE, re.M)
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
@@ -118,7 +121,8 @@ def test_every_list_of_packages_is_watched() -> None:
     }
     kinds = {"*requirements.in": "pip", "package.json": "npm", "Dockerfile": "docker"}
     for pattern, kind in kinds.items():
-        found = [path for path in ROOT.rglob(pattern) if "node_modules" not in path.parts]
+        installed = {"node_modules", "site-packages"}
+        found = [path for path in ROOT.rglob(pattern) if not installed & {*path.parts}]
         for path in found:
             place = path.parent.relative_to(ROOT).as_posix()
             assert (kind, "" if place == "." else f"{place}/") in watched, path

@@ -62,7 +62,7 @@ def test_no_reader_skips_a_transaction_held_open(
     hers = listen(alice, server.url)
     [seq] = outside.execute("UPDATE log_head SET seq = seq + 1 RETURNING seq").fetchone()
     outside.execute(
-        "INSERT INTO events VALUES (%s, 'task_deleted', 1, 1, %s, '[]', %s, '')",
+        "INSERT INTO events VALUES (%s, 'task_deleted', 1, 1, %s, '[]', %s, '', NULL)",
         (seq, f'{{"id": 1, "user_id": {alice.id}}}', f'["user:{alice.id}"]'),
     )
     with ThreadPoolExecutor(1) as pool:

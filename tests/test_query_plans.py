@@ -110,7 +110,8 @@ def fill(app: Flask, others: int) -> None:
             row,
         )
         at = row[8]
-        db.execute("INSERT INTO events VALUES (?, 'x', ?, 1, '{}', '[]', '[]', ?)", (number, 1, at))
+        row = (number, 1, at)
+        db.execute("INSERT INTO events VALUES (?, 'x', ?, 1, '{}', '[]', '[]', ?, NULL)", row)
         rooms = [(f"user:{2 if mine else owner}", number), ("role:admin", number)]
         db.executemany("INSERT INTO event_rooms VALUES (?, ?)", rooms)
         db.execute(

@@ -64,10 +64,10 @@ class Requests:
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent.  Raises `BadRequest`; what was whole before is in `ready`."""
-        if self.ended:
-            return
         if self.rest is not None:
             self.rest += data
+            return
+        if self.ended:
             return
         begun, in_head, lines = self.begun, self._in_head, self._lines
         try:

@@ -20,6 +20,7 @@ STALL_SECONDS = 0.25  # FAULTS
 # The machine has other work: what takes long for no fault of the server's does not each time.
 TRIES = 5
 PATIENCE = 10  # seconds
+PAUSE = 0.002  # between two pings: thousands a second would be a flood
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ class Attacker:
                 connection.sendall(piece)
         longest, late = self.beat(), time.monotonic() + PATIENCE
         while True:
-            answered = select.select([connection], [], [], 0)[0]
+            answered = select.select([connection], [], [], PAUSE)[0]
             longest = max(longest, self.beat())
             if answered:
                 return longest

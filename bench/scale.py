@@ -148,7 +148,9 @@ def fill(path: Path, size: Size) -> None:
     while batch := list(islice(rows, BATCH)):
         db.executemany(insert, batch)
         events = [event(row) for row in batch]
-        db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", [e for e, _ in events])
+        db.executemany(
+            "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, NULL)", [e for e, _ in events]
+        )
         db.executemany("INSERT INTO event_rooms VALUES (?, ?)", [r for _, rs in events for r in rs])
         done += len(batch)
         progress(f"{size.name}: {done:,} tasks, {time.monotonic() - began:.0f} s")

@@ -23,7 +23,9 @@ def test_prune_in_several_transactions(tmp_path: Path, monkeypatch: pytest.Monke
     for seq in range(1, 9):
         rooms = '["user:1", "role:admin"]' if seq % 2 else "[]"
         at = OLD if seq <= 5 else NEW
-        values = f"({seq}, 'x', NULL, NULL, '{{}}', '[]', '{rooms}', '{at}', NULL)".replace(":", r"\:")
+        values = f"({seq}, 'x', NULL, NULL, '{{}}', '[]', '{rooms}', '{at}', NULL)".replace(
+            ":", r"\:"
+        )
         run(f"INSERT INTO events VALUES {values}")  # no parameter of ours begins there
         if seq % 2:
             both = f"INSERT INTO event_rooms VALUES (:alice, {seq}), (:admin, {seq})"

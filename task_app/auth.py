@@ -229,7 +229,7 @@ def issue(user: Row[Any], session: str | None = None) -> dict[str, Any]:
     return {
         **tokens,
         "token": access_token,  # the name two of the client families read
-        "token_type": "Bearer",  # RFC 6750's word  # nosec B105
+        "token_type": "Bearer",  # RFC 6750's word
         "expires_in": int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()),
         "user": queries.user_dict(user),
     }

@@ -88,8 +88,8 @@ class PasswordChange(Input):
     """The old password proves that it is the owner who asks."""
 
     ALIASES: Mapping[str, str] = {
-        "current_password": "old_password",  # fields' names  # nosec B105
-        "password": "new_password",  # nosec B105
+        "current_password": "old_password",  # fields' names
+        "password": "new_password",
     }
 
     old_password = Text(1, 128, strip=False, required=True)

@@ -19,6 +19,7 @@ from tests.support.process import holds, pending, port, until_dropped
 from tests.support.server import Server
 from tests.support.snapshots import Background
 from tests.support.stuck import resume
+from tests.support.waits import until
 
 LONG = {"op": "create", "data": {"title": "Long", "description": "d" * 10_000}}
 MEGABYTES = 2
@@ -70,11 +71,10 @@ def answer_ping(ws: Bytes, one: Frame) -> None:
         ws.send(frame(TEXT, b"3"))
 
 
-def until_pending(server: Server, *, some: bool) -> None:
-    """Until something waits for a client, or nothing does."""
-    late = time.monotonic() + CLOSED_SECONDS
-    while bool(pending(server)) is not some:
-        assert not waiting.wait(SILENCE / 10) and time.monotonic() < late
+def is_here(person: Person) -> bool:
+    """Whether the server still serves a connection of theirs."""
+    here = person.rest.get("/people?here=true&limit=100").json()
+    return person.id in [one["id"] for one in here]
 
 
 @EITHER
@@ -133,7 +133,7 @@ def test_the_code_says_resume(impatient: Server) -> None:
     alive = Background(live)
     write(alice, MEGABYTES * 90)
     assert pending(impatient)
-    until_pending(impatient, some=False)
+    until(lambda: not is_here(alice), CLOSED_SECONDS)
     over.set()
     alive.finish()
     *came, ending = ws.until_closed()
@@ -151,8 +151,8 @@ def test_nothing_follows_a_stream_that_was_cut(impatient: Server) -> None:
     write(alice, MEGABYTES * 90)
     stream = resume(impatient, "sse", alice, headers["X-Event-Seq"], headers["X-Event-Epoch"])
     assert stream.status == 200
-    for some in (True, False):  # no more may wait for it, then it is given up
-        until_pending(impatient, some=some)
+    until(lambda: is_here(alice))
+    until(lambda: not is_here(alice), CLOSED_SECONDS)  # no more may wait for it: it is given up
     last = b""
     with suppress(ConnectionResetError):
         while piece := stream.stream.read1(BUFFER):  # type: ignore[attr-defined]

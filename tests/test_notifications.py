@@ -40,7 +40,7 @@ def test_assigned_moved_completed_unassigned(people: tuple[Person, ...]) -> None
     alice.rest.patch(path, {"assigned_to": charlie.id, "title": "Reap"})
     assert notices(bob, task) == [
         ("assigned", 'You were assigned "Sow"'),
-        ("moved", '"Sow" moved to in progress'),
+        ("moved", '"Sow" moved to "in progress"'),
         ("unassigned", 'You are no longer assigned "Sow"'),
     ]
     assert notices(alice, task) == [("completed", '"Sow" is done')]  # not of what she did herself

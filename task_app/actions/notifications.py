@@ -23,7 +23,7 @@ _INSERT = insert(_NOTIFICATIONS).returning(_NOTIFICATIONS)
 MESSAGES = {
     "assigned": 'You were assigned "{title}"',
     "unassigned": 'You are no longer assigned "{title}"',
-    "moved": '"{title}" moved to {status}',
+    "moved": '"{title}" moved to "{status}"',
     "completed": '"{title}" is done',
     "due": '"{title}" is due on {due_date}',
 }

@@ -30,6 +30,7 @@ from task_app.realtime.outbox import FAREWELL_SECONDS, has_room, is_full
 from task_app.realtime.uring import LARGEST, MOST, Ring, ring
 from task_app.realtime.wire import (
     CLOSE_SECONDS,
+    NOBODY,
     READ_BYTES,
     BlockingWebSocket,
     Client,
@@ -359,6 +360,7 @@ class DetachedWebSocket(WebSocket):
         self.raw.close()
         engine.open.discard(self)
         self._tell_client()
+        self.client = NOBODY
 
     def _finish_writing(self) -> None:
         with suppress(OSError):

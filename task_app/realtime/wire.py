@@ -113,6 +113,25 @@ class Client(Protocol):
         """The client has closed the connection, or lost it.  May wait; must not raise."""
 
 
+class Nobody:
+    """Who is served on a connection that has ended: the two would hold one another."""
+
+    def begin(self) -> None:
+        """Nothing begins."""
+
+    def took(self, message: str | bytes) -> bool:
+        return True
+
+    def handle(self, message: str | bytes) -> None:
+        """Nothing is heard."""
+
+    def gone(self) -> None:
+        """It is known."""
+
+
+NOBODY = Nobody()
+
+
 class WebSocket:
     """One connection after its handshake; `client` is served on it and may be exchanged.
 
@@ -122,7 +141,7 @@ class WebSocket:
     behind all that waits, and while the client is brought up to date no answer is read.
     """
 
-    __slots__ = ("allowance", "client", "closed", "heard_at", "read_at", "reader")
+    __slots__ = ("__weakref__", "allowance", "client", "closed", "heard_at", "read_at", "reader")
     client: Client
 
     def __init__(self, max_message: int, early: bytes) -> None:

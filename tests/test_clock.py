@@ -1,0 +1,32 @@
+"""The timer of all connections."""
+
+from __future__ import annotations
+
+import time
+from weakref import ref
+
+from task_app.realtime.clock import TICK, Clock
+from tests.support.waits import until
+
+
+class Connection:
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def on_time(self) -> None:
+        self.calls += 1
+
+
+def test_what_has_ended_is_not_kept() -> None:
+    """Twenty thousand clients that came and went were kept for the pings they would have had."""
+    began, clock = time.monotonic(), Clock()
+    clock.running = True  # by hand
+    ended, alive = Connection(), Connection()
+    clock.after(0, ended.on_time)
+    clock.after(0, alive.on_time)
+    gone = ref(ended)
+    del ended
+    assert gone() is None
+    until(lambda: time.monotonic() > began + 3 * TICK)
+    clock._call()
+    assert alive.calls == 1

@@ -28,6 +28,7 @@ PROCESSES = (1, 2, 4)
 PGBENCH_CLIENTS = (1, 2, 4, 8, 16)
 NUMBERED_BY = ("counter", "sequence", "statement")  # the scripts
 SCRIPTS = Path(__file__).resolve().parent / "pgbench"
+REQUEST = "5e9d3c1f07b24a6880c1"  # as long as the server's
 STAMP = "2026-01-01T00:00:00.000000Z"
 APPENDING = "INSERT INTO tasks |WITH head AS"
 PEACE_SECONDS = 0.01  # between two looks at the counter, where nobody is in a hurry
@@ -255,9 +256,6 @@ def pgbench(bench: Bench, *, clients: int, script: str) -> Figures:
     if done.returncode:
         raise ClientError(done.stderr[-500:])
     return _figures_of_pgbench(done.stdout)
-
-
-REQUEST = "5e9d3c1f07b24a6880c1"  # as long as the server's
 
 
 def _a_recorded_event(bench: Bench) -> dict[str, str]:

@@ -15,7 +15,7 @@ from config import Config, ConfigError
 
 ANSWER_SECONDS = 3
 PAUSE = 0.1
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # read, not bound
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}
 
 
 def address(config: Config) -> str:

@@ -174,7 +174,6 @@ def _own_claims(token: str, kind: str) -> dict[str, Any]:
     if claims["type"] != kind or not isinstance(claims["sid"], str):
         raise ValueError("a token of another kind")
     user_id = int(claims["sub"])
-    # Ours have no audience; PyJWT does not look at one unless it is told which to expect.
     if "aud" in claims or not 1 <= user_id <= MAX_ID:
         raise ValueError("not a token this server made")
     return {
@@ -229,7 +228,7 @@ def issue(user: Row[Any], session: str | None = None) -> dict[str, Any]:
     return {
         **tokens,
         "token": access_token,  # the name two of the client families read
-        "token_type": "Bearer",  # RFC 6750's word
+        "token_type": "Bearer",
         "expires_in": int(current_app.config["JWT_ACCESS_TOKEN_EXPIRES"].total_seconds()),
         "user": queries.user_dict(user),
     }

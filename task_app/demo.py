@@ -11,7 +11,7 @@ from task_app.commands import execute
 from task_app.models.user import MEMBER
 
 # Of the demo's admin and of its people.  In the documents: it protects nothing.
-ADMIN_PASSWORD = "admin123"  # noqa: S105  # on loopback only
+ADMIN_PASSWORD = "admin123"  # noqa: S105
 PEOPLE = ("ada", "grace")
 # Title, status, priority, days until due, by whom, for whom.
 TASKS = (

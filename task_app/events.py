@@ -112,10 +112,11 @@ def append(tx: Transaction, request_id: str = "") -> list[Event]:
     """
     if not tx.events:
         return []
+    by = request_id or None
     if tx.session.dialect.name == postgres.NAME:
-        return _append_at_once(tx, request_id or None)
+        return _append_at_once(tx, by)
     [(head,)] = tx.run(_ADVANCE, {"number": len(tx.events)})
-    numbered = _numbered(tx, head - len(tx.events) + 1, request_id or None)
+    numbered = _numbered(tx, head - len(tx.events) + 1, by)
     tx.run_many(_INSERT, [_row(event) for event in numbered])
     rooms = [{"room": room, "seq": event.seq} for event in numbered for room in event.rooms]
     if rooms:
@@ -127,7 +128,7 @@ def _append_at_once(tx: Transaction, request_id: str | None) -> list[Event]:
     """In one statement: every writer of every process waits for as long as the numbers are taken,
     and would wait for two more questions and answers."""
     rows = [_row(event) for event in tx.events]
-    parameters: dict[str, Any] = {name: [row[name] for row in rows] for name in _COLUMNS[1:-1]}
+    parameters: dict[str, Any] = {name: [row[name] for row in rows] for name in _OWN}
     parameters |= {"number": len(rows), "request_id": request_id}
     [(before,)] = tx.run(_APPEND, parameters)
     return _numbered(tx, before + 1, request_id)
@@ -173,10 +174,8 @@ _ADVANCE = Prepared(
     .values(seq=LogHead.seq + bindparam("number"))
     .returning(LogHead.seq)
 )
-_COLUMNS = (
-    *("seq", "type", "task_id", "actor_id", "data", "changes", "rooms", "created_at"),
-    "request_id",
-)
+_OWN = ("type", "task_id", "actor_id", "data", "changes", "rooms", "created_at")  # each event's
+_COLUMNS = ("seq", *_OWN, "request_id")
 # JSON goes in as its text, and only the rooms are looked into: PostgreSQL looks into none that has
 # a NUL somewhere, which a broadcast may.
 _APPEND = Prepared(

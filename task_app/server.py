@@ -86,7 +86,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _announce(app: Flask, port: int) -> None:
     host = app.config["HOST"]
-    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104  # shown
+    shown = "localhost" if host in ("127.0.0.1", "0.0.0.0") else host  # noqa: S104
     print(f"Serving on http://{shown}:{port} (Ctrl-C stops)", flush=True)
 
 

@@ -116,7 +116,7 @@ def test_attachments_are_not_kept(server: Server, alice: Person) -> None:
 
 @engine_only
 def test_what_a_connection_had_sent_is_let_go_at_its_end(server: Server) -> None:
-    """Its timers hold it for most of a minute; not the megabyte of which the rest never came.
+    """And not kept, with the megabyte of which the rest never came, until its timers are over.
     (With a thread for each the allocator keeps what is freed, for the next on that thread.)"""
     part = frame(TEXT, b"4" * 900_000, fin=False)
     first = half_sent(server, part)

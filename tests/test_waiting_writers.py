@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from http.client import HTTPConnection
 
 from task_app.commands import WRITE_PATIENCE
 from tests.conftest import sqlite_only
 from tests.support.accounts import Person
+from tests.support.databases import locked
 from tests.support.server import Server
 
 pytestmark = sqlite_only
@@ -21,17 +20,6 @@ WRITERS, ATTEMPTS = 30, 2
 CROWD, LATER = 80, 4.0  # writers; seconds after which another one comes
 READ_SECONDS = 0.1  # FAULTS: reads while SQLite is locked
 READING_SECONDS, SHORT = 0.6, 0.2  # well under the five seconds that a write waits
-
-
-@contextmanager
-def locked(server: Server) -> Iterator[None]:
-    database = sqlite3.connect(server.instance / "tasks.db", isolation_level=None, timeout=10)
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        database.execute("ROLLBACK")
-        database.close()
 
 
 def send(server: Server, alice: Person, title: str) -> HTTPConnection:

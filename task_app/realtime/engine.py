@@ -337,7 +337,6 @@ class DetachedWebSocket(WebSocket):
         self.let_go()
         self.put(close_frame(code, reason), always=True)
         self.closed = True
-        self.reader.forget()
         if self.frames:
             clock.after(FAREWELL_SECONDS, self._give_up_writing)
         else:
@@ -354,7 +353,6 @@ class DetachedWebSocket(WebSocket):
 
     def abort(self) -> None:
         self.closed = True
-        self.reader.forget()
         self._stop_reading()
         self._stop_writing()
         self.raw.close()

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 # 4408 and 1012: come back with `since`.
 ENDINGS = {
     "unauthorized": 4401,
-    "token_expired": 4401,  # a close code
+    "token_expired": 4401,
     "logged_out": 4401,
     "account_changed": 4401,
     "slow_reader": 4408,

@@ -86,12 +86,6 @@ class FrameReader:
         else:
             self.data = bytearray(self.data) + data
 
-    def forget(self) -> None:
-        """Let go of all that has come: nothing more is read.  A timer may hold a connection for
-        most of a minute after its end."""
-        self.data, self.at = b"", 0
-        self.opcode, self.parts, self.size, self.decoder = None, [], 0, None
-
     def next(self) -> tuple[int, Any] | None:
         """The next frame as its opcode and what it means; None until more has come.
 

@@ -251,7 +251,6 @@ class BlockingWebSocket(WebSocket):
             self._read()
         finally:
             self.closed = True
-            self.reader.forget()
             self.client.gone()
             self.outbox.close()
             self._drain()

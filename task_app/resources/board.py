@@ -43,19 +43,22 @@ def _digest(content: bytes) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content).digest()).decode()}"
 
 
-def _shell() -> tuple[str, bytes, dict[str, str]]:
-    """The version of the board's files, the page (which knows it), and the digest of each path."""
+def _shell() -> tuple[str, bytes, bytes]:
+    """The version of the board's files, the page (which knows it), and the worker, which names the
+    digest of each path."""
     page = (_FOLDER / "index.html").read_bytes()
     files = {f"/board/{name}": _digest((_FOLDER / name).read_bytes()) for name in sorted(ASSETS)}
     worker = (_WEB / "service-worker.js").read_bytes()
-    told = jsonio.dumps_bytes({**files, "page": _digest(page), "worker": _digest(worker)})
-    version = hashlib.sha256(told).hexdigest()[:16]
+    everything = jsonio.dumps_bytes({**files, "page": _digest(page), "worker": _digest(worker)})
+    version = hashlib.sha256(everything).hexdigest()[:16]
     page = page.replace(b"{version}", version.encode())
-    return version, page, {"/": _digest(page), **files}
+    paths = jsonio.dumps({"/": _digest(page), **files})
+    told = f"const VERSION = {jsonio.dumps(version)};\nconst FILES = {paths};\n"
+    return version, page, told.encode() + worker
 
 
 # As long as the process lives: one that is upgraded starts anew, as does `make dev` at a change.
-VERSION, _PAGE, _FILES = _shell()
+VERSION, _PAGE, _WORKER = _shell()
 
 
 def register(app: Flask) -> None:
@@ -88,8 +91,6 @@ def _asset(name: str) -> Response:
 def _worker() -> Response:
     """What opens the board without the network.  It names every file and its digest: with another
     file it is another worker, which the browser finds and puts in the place of the old one."""
-    told = f"const VERSION = {jsonio.dumps(VERSION)};\nconst FILES = {jsonio.dumps(_FILES)};\n"
-    script = (_WEB / "service-worker.js").read_text(encoding="utf-8")
-    response = Response(told + script, mimetype="text/javascript")
+    response = Response(_WORKER, mimetype="text/javascript")
     response.headers["Content-Security-Policy"] = WORKER_POLICY
     return response

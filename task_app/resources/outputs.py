@@ -198,7 +198,7 @@ BODIES: Mapping[str, str] = {
     "user.create": "NewUser",
     "user.login": "Tokens",
     "user.refresh": "AccessToken",
-    "user.change_password": "NewTokens",  # a schema's name
+    "user.change_password": "NewTokens",
     "user.logout": "Message",
     "user.delete": "Message",
     "task.delete": "Message",

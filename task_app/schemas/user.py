@@ -87,10 +87,7 @@ class TicketUse(Input):
 class PasswordChange(Input):
     """The old password proves that it is the owner who asks."""
 
-    ALIASES: Mapping[str, str] = {
-        "current_password": "old_password",  # fields' names
-        "password": "new_password",
-    }
+    ALIASES: Mapping[str, str] = {"current_password": "old_password", "password": "new_password"}
 
     old_password = Text(1, 128, strip=False, required=True)
     new_password = _password(required=True)

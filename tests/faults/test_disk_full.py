@@ -7,7 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tests.faults.recorder import OK, Operation, Recorder, keep
 from tests.support import accounts
 from tests.support.accounts import Person, unique
 from tests.support.clients import Rest
-from tests.support.server import ROOT, Server
+from tests.support.server import AppPy, Server
 
 pytestmark = [sqlite_only, pytest.mark.fault("disk")]
 
@@ -57,22 +57,13 @@ class Bounded(Server):
     program = ("-c", PROGRAM)
 
 
-class OnSmallDisk(Server):
+class OnSmallDisk(AppPy):
     """Its instance folder is a disk of its own, which nobody else sees and which goes with it."""
 
-    def _run(self, env: dict[str, str]) -> subprocess.Popen[str]:
+    @property
+    def under(self) -> Sequence[str]:
         mount = f'mount -t tmpfs -o size={MEGABYTES}m,mode=700 none "$0" && exec "$@"'
-        return subprocess.Popen(
-            [
-                *("unshare", "-m", "sh", "-c", mount, str(self.instance)),
-                *(sys.executable, "-u", "app.py"),
-            ],
-            cwd=ROOT,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        return "unshare", "-m", "sh", "-c", mount, str(self.instance)
 
     @property
     def folder(self) -> Path:

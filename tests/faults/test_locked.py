@@ -3,12 +3,9 @@ after five seconds."""
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import pytest
 
@@ -19,6 +16,7 @@ from tests.faults.load import Load
 from tests.faults.recorder import Operation, Recorder, keep, read_log
 from tests.support.accounts import Person
 from tests.support.clients import Rest
+from tests.support.databases import locked
 from tests.support.raw import answer, raw
 from tests.support.server import Server
 
@@ -27,17 +25,6 @@ pytestmark = sqlite_only
 LOCKED_SECONDS = 10.0 if form.SOAK else 5.5
 WRITERS = 8
 PACE = 0.01  # seconds between two looks
-
-
-@contextmanager
-def locked(server: Server) -> Iterator[None]:
-    database = sqlite3.connect(server.instance / "tasks.db", isolation_level=None, timeout=10)
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        database.execute("ROLLBACK")
-        database.close()
 
 
 def p99(times: list[float]) -> float:

@@ -7,9 +7,8 @@ an acknowledgement goes out.
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from tests.faults.figures import figure
 from tests.faults.load import Load
 from tests.support import accounts
 from tests.support.clients import Socket
-from tests.support.server import ROOT, Server
+from tests.support.server import AppPy
 
 pytestmark = [sqlite_only, pytest.mark.fault("power")]
 CALLS = "trace=pwrite64,fsync,fdatasync,sendto,sendmsg,write,writev"
@@ -32,19 +31,12 @@ ACKNOWLEDGED = re.compile(r'"(?:HTTP/1\.1 201 |.{1,16}43\d+\[\{)')
 REQUESTS = 200 if form.SOAK else 20
 
 
-class Traced(Server):
+class Traced(AppPy):
     """Under strace, which stands aside: the process that was started is the server."""
 
-    def _run(self, env: dict[str, str]) -> subprocess.Popen[str]:
-        trace = ["strace", "-D", "-f", "-y", "-s", "32", "-e", CALLS, "-o", str(self.trace)]
-        return subprocess.Popen(
-            [*trace, sys.executable, "-u", "app.py"],
-            cwd=ROOT,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    @property
+    def under(self) -> Sequence[str]:
+        return "strace", "-D", "-f", "-y", "-s", "32", "-e", CALLS, "-o", str(self.trace)
 
     @property
     def trace(self) -> Path:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 
+from tests.support import http
 from tests.support.accounts import Person
 from tests.support.attacks import HTTP, RAW, Attack
 from tests.support.frames import CLOSE, PING, PONG, TEXT, Bytes, close, frame, signed_in
@@ -81,15 +82,9 @@ class Attacker:
             stall = self._beside(connection, data)
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_WR)
-            came = b""
-            try:
-                while piece := connection.recv(65_536):
-                    came += piece
-            except OSError:
-                pass  # closed with something of ours unread
+            came = http.to_the_end(connection)
         self.came.append(came)
-        statuses = tuple(map(int, re.findall(rb"^HTTP/1\.[01] (\d{3})", came, re.M)))
-        return Outcome(statuses, _codes(came), 0), stall
+        return Outcome(tuple(http.statuses(came)), _codes(came), 0), stall
 
     def _beside(self, connection: socket.socket, *pieces: bytes) -> float:
         """Send, and meanwhile, until something has come back, ping: the longest wait for a pong.

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,3 +36,15 @@ def run(
     with engine.begin() as connection:
         done = connection.execute(text(statement), values)
         return [tuple(row) for row in done] if done.returns_rows else [()] * done.rowcount
+
+
+@contextmanager
+def locked(served: server.Server) -> Iterator[None]:
+    """Meanwhile nobody else can write to the server's SQLite file."""
+    database = sqlite3.connect(served.instance / "tasks.db", isolation_level=None, timeout=10)
+    database.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        database.execute("ROLLBACK")
+        database.close()

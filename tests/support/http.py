@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import suppress
 
 from tests.support.server import Server
 
@@ -20,12 +21,19 @@ def send(server: Server, *pieces: bytes, close: bool = False) -> list[int]:
             connection.sendall(piece)
         if close:
             connection.shutdown(socket.SHUT_WR)
-        came = b""
-        try:
-            while piece := connection.recv(65536):
-                came += piece
-        except ConnectionResetError:
-            pass  # closed with something of ours unread
+        return statuses(to_the_end(connection))
+
+
+def to_the_end(connection: socket.socket) -> bytes:
+    """All that still comes."""
+    came = b""
+    with suppress(ConnectionResetError):  # closed with something of ours unread
+        while piece := connection.recv(65_536):
+            came += piece
+    return came
+
+
+def statuses(came: bytes) -> list[int]:
     return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", came, re.M)]
 
 

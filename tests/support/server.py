@@ -48,6 +48,11 @@ class Server:
     # What Python is told to run; with nothing, `app.py` is forked.
     program: Sequence[str] = () if FORKS else ("app.py",)
 
+    @property
+    def under(self) -> Sequence[str]:
+        """The words of another program that is to start Python; it must become the server."""
+        return ()
+
     def __init__(self, instance: Path, arguments: Sequence[str] = (), **settings: str) -> None:
         self.instance = instance
         self.arguments = arguments
@@ -76,7 +81,7 @@ class Server:
         if not self.program:
             return forkserver(env["ASYNC_MODE"]).start(list(self.arguments), env)
         return subprocess.Popen(
-            [sys.executable, "-u", *self.program, *self.arguments],
+            [*self.under, sys.executable, "-u", *self.program, *self.arguments],
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,

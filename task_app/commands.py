@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import current_app
@@ -188,9 +188,8 @@ class Result:
 
     `seq` and `epoch` are those of the snapshot a list of tasks was read in; `page` is the page a
     list came as; `validator` changes when the answer would (None where nobody keeps track).
-    `reached` is how many connections of this process were given the events.  `replayed` marks an
-    answer kept from an earlier request with the same idempotency key; its events are not sent
-    again.
+    `replayed` marks an answer kept from an earlier request with the same idempotency key; its
+    events are not sent again.
     """
 
     status: int
@@ -201,7 +200,6 @@ class Result:
     epoch: str = ""
     page: Page | None = None
     validator: str | None = None
-    reached: int = 0
     replayed: bool = False
 
 
@@ -345,10 +343,7 @@ def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
                 raise database.Busy from error
             raise
 
-    result = _patiently(attempt)
-    if result.events:
-        return replace(result, reached=relay.reached_by(result.events))
-    return result
+    return _patiently(attempt)
 
 
 def _transact(acts: list[groups.Act[Result]], patience: float) -> list[Any]:

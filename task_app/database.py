@@ -124,7 +124,7 @@ class _Reading:
 
     def __enter__(self) -> Transaction:
         self.pool: _Pool = current_app.extensions["task_app.database"]
-        with _translated():
+        with _TRANSLATED:
             self.session = self.pool.take()
             if not self.begin:
                 return LoneStatement(self.session)
@@ -147,7 +147,7 @@ class _Reading:
             return
         _abandon(self.pool, self.session, error)
         if isinstance(error, DBAPIError):
-            with _translated():
+            with _TRANSLATED:
                 raise error
 
 
@@ -187,7 +187,7 @@ def writing(patience: float) -> Iterator[Transaction]:
         raise Busy
     pool: _Pool = current_app.extensions["task_app.database"]
     try:
-        with _translated():
+        with _TRANSLATED:
             session = _begun(pool, deadline)
             try:
                 yield Transaction(session)
@@ -202,8 +202,9 @@ def writing(patience: float) -> Iterator[Transaction]:
 
 def groups_writers() -> bool:
     """Whether writers form groups (`groups.py`): greenlets on SQLite do."""
-    pool: _Pool = current_app.extensions["task_app.database"]
-    return pool.keeps and current_app.config["ASYNC_MODE"] == "eventlet"
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    pool: _Pool = app.extensions["task_app.database"]
+    return pool.keeps and app.config["ASYNC_MODE"] == "eventlet"
 
 
 def _begun(pool: _Pool, deadline: float) -> Session:
@@ -224,30 +225,41 @@ def _begun(pool: _Pool, deadline: float) -> Session:
         socketio.sleep(RETRY_SECONDS)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Faults of the database that have a name, by that name."""
-    try:
-        yield
-    except DBAPIError as error:
-        text = str(error.orig)
-        if "database is locked" in text:
-            raise Busy from error
-        if postgres.waited_too_long(error):
+class _Translated:
+    """Faults of the database that have a name, by that name.  (A class, as `_Reading` is.)"""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, PoolTimeout):
             raise unavailable() from error
-        if postgres.disk_is_full(error) or "disk is full" in text:
-            raise AppError("storage_full", 507, "The server's storage is full") from error
-        if isinstance(error, IntegrityError):
-            raise  # `commands` knows whose fault it may be
-        if postgres.lost_race(error):
-            raise Busy from error
-        if error.connection_invalidated or isinstance(error, OperationalError):
-            raise unavailable() from error
-        if postgres.is_unfit(error):
-            log.warning("the database cannot serve: %s", error.orig)
-            raise unavailable() from error
-        raise
-    except PoolTimeout as error:
+        if isinstance(error, DBAPIError):
+            _translate(error)
+
+
+_TRANSLATED = _Translated()
+
+
+def _translate(error: DBAPIError) -> None:
+    """Raises what this fault is; returns when it has no name."""
+    text = str(error.orig)
+    if "database is locked" in text:
+        raise Busy from error
+    if postgres.waited_too_long(error):
+        raise unavailable() from error
+    if postgres.disk_is_full(error) or "disk is full" in text:
+        raise AppError("storage_full", 507, "The server's storage is full") from error
+    if isinstance(error, IntegrityError):
+        return  # `commands` knows whose fault it may be
+    if postgres.lost_race(error):
+        raise Busy from error
+    if error.connection_invalidated or isinstance(error, OperationalError):
+        raise unavailable() from error
+    if postgres.is_unfit(error):
+        log.warning("the database cannot serve: %s", error.orig)
         raise unavailable() from error
 
 

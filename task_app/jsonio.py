@@ -33,7 +33,7 @@ def loads(text: str | bytes, **_: Any) -> Any:
     try:
         orjson.loads(text)
         # A second reading, because orjson silently keeps the last of two equal keys.
-        value = json.loads(text, object_pairs_hook=_unique)
+        value = _strict.decode(text if isinstance(text, str) else text.decode())
     except (ValueError, RecursionError) as error:
         raise JsonError(str(error) or "nested too deep") from error
     if (text.count("[") + text.count("{") if isinstance(text, str) else _openings(text)) > DEPTH:
@@ -61,4 +61,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_strict = json.JSONDecoder(object_pairs_hook=_unique)
 loads_trusted = orjson.loads  # for what this server wrote itself

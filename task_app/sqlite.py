@@ -31,6 +31,9 @@ def prepare(engine: Engine, synchronous: str) -> None:
         cursor.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        # A statement with RETURNING first copies each page it changes, lest it fail half way, and a
+        # transaction's copies go to a file past 64 KB: half of what a `POST /tasks` wrote.
+        cursor.execute("PRAGMA temp_store = MEMORY")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 

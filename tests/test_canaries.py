@@ -12,18 +12,23 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 
 import engineio
+import flask
+import flask_limiter
 import flask_restful
 import jwt
 import pytest
 import socketio
 from engineio.base_socket import BaseSocket
 from engineio.socket import Socket
+from flask.ctx import RequestContext
 
 from task_app import own_tokens
+from task_app.application import Application
 from task_app.measured import VERSIONS
 from task_app.realtime import handlers, sessions
 from task_app.realtime.sessions import Session
 from task_app.resources import JsonApi
+from tests.support.server import ROOT
 
 SECRET = "a secret that is as long as it should be, and then some" * 2
 
@@ -209,6 +214,31 @@ def test_signatures_of_what_is_overridden() -> None:
     assert JsonApi.error_router is not flask_restful.Api.error_router
     assert callable(socketio.Manager.is_connected)
     assert callable(socketio.Manager.eio_sid_from_sid)
+
+
+def test_what_flask_does_for_each_request() -> None:
+    """`Application` puts its own in the place of these, and is called in theirs."""
+    steps = inspect.getsource(flask.Flask.full_dispatch_request)
+    assert "self.preprocess_request()" in steps
+    assert "self.process_response(response)" in inspect.getsource(flask.Flask.finalize_request)
+    assert "self.match_request()" in inspect.getsource(RequestContext.push)
+    for name in ("preprocess_request", "process_response", "create_url_adapter"):
+        ours, theirs = (getattr(one, name) for one in (Application, flask.Flask))
+        assert [*inspect.signature(ours).parameters] == [*inspect.signature(theirs).parameters]
+
+
+def test_what_flask_limiter_asks_before_each_request() -> None:
+    """`ViewLimiter` lets it ask only where a view has a limit."""
+    given = inspect.signature(flask_limiter.Limiter._check_request_limit)
+    assert [*given.parameters] == ["self", "callable_name", "in_middleware"]
+
+
+def test_locks_of_the_metrics_are_the_systems() -> None:
+    """`server.patch` imports them before eventlet puts its own in the place of the system's."""
+    program = "from task_app import server; server.patch('eventlet'); import prometheus_client"
+    program += "; print(type(prometheus_client.Counter('c', '')._value._lock))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert "'_thread.lock'" in done.stdout, done.stderr
 
 
 def test_api_error_router_is_what_flask_calls() -> None:

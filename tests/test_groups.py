@@ -122,6 +122,26 @@ def test_what_the_database_refuses_one(start: Callable[..., Server]) -> None:
     assert [event.seq for event in log] == list(range(1, 7))
 
 
+def test_who_fails_half_way(start: Callable[..., Server]) -> None:
+    """Takes nothing with it, and leaves nothing behind."""
+    server = start()
+    alice = accounts.register(server.url, "Alice")
+    half = {
+        "operations": [
+            {"op": "create", "data": {"title": "half"}},
+            {"op": "update", "id": 10**6, "data": {"title": "nobody's"}},
+        ]
+    }
+    whole = [("POST", "/tasks", "", {"title": f"whole {number}"}) for number in range(6)]
+    failing = ("POST", "/tasks/bulk", "", half)
+    answers = at_once(server, alice, [*whole[:3], failing, *whole[3:], failing])
+    assert [status for status, _ in answers] == [201, 201, 201, 404, 201, 201, 201, 404]
+    titles = [task["title"] for task in alice.rest.get("/tasks").json()]
+    assert sorted(titles) == [f"whole {number}" for number in range(6)]
+    log = read_log(server.instance)
+    assert [event.seq for event in log] == list(range(1, 7))
+
+
 # The database is not to be had.  The last try of the first who waits keeps the hub for a moment,
 # in which the time of the second is up as well; a third one has more.
 PATIENCE = """

@@ -112,6 +112,11 @@ class Follower:
                 self.token = None  # perhaps it has expired
             time.sleep(1)
 
+    def answer(self) -> None:
+        for line in sys.stdin:
+            if line.strip() == "print":
+                self.print()
+
     def print(self) -> None:
         with self.lock:
             tasks = [self.tasks[task_id] for task_id in sorted(self.tasks)]
@@ -128,20 +133,14 @@ def main() -> None:
     username = given[1] if len(given) > 1 else os.environ["TASKS_USERNAME"]
     password = given[2] if len(given) > 2 else os.environ["TASKS_PASSWORD"]
     follower = Follower(url, username, password)
-    threading.Thread(target=follower.run, daemon=True).start()
-
-    def stop(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGINT, stop)
-    try:
-        for line in sys.stdin:
-            if line.strip() == "print":
-                follower.print()
-        signal.pause()  # no more input: until Ctrl-C
-    except KeyboardInterrupt:
-        follower.print()
-        os._exit(0)  # without waiting for the threads
+    # Waited for, not raised in the middle of something: where Python ignores what is raised (it
+    # tidies up), or just before it reads on, a Ctrl-C is lost.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    for work in (follower.run, follower.answer):
+        threading.Thread(target=work, daemon=True).start()
+    signal.sigwait({signal.SIGINT})
+    follower.print()
+    os._exit(0)  # without waiting for the threads
 
 
 if __name__ == "__main__":

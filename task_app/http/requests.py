@@ -188,6 +188,7 @@ class Requests:
         """A body that is too long is for the application to refuse, in its own words: it sees the
         length, or one byte too many.  Nothing after it is read."""
         self._finish(keep=False)
+        del self.ready[-1]["task_app.body"]
         raise EOFError
 
     def _finish(self, *, keep: bool) -> None:
@@ -196,6 +197,7 @@ class Requests:
             path = urlsplit(path).path or b"/"  # a whole URL, as for a proxy
         if b"%" in path:
             path = unquote_to_bytes(path)
+        body = b"".join(self._body)
         self.ready.append(
             {
                 **self.base,
@@ -203,7 +205,8 @@ class Requests:
                 "PATH_INFO": path.decode("latin-1"),
                 "QUERY_STRING": query.decode("latin-1"),
                 "SERVER_PROTOCOL": f"HTTP/{self._parser.get_http_version()}",
-                "wsgi.input": BytesIO(b"".join(self._body)),
+                "wsgi.input": BytesIO(body),
+                "task_app.body": body,
                 "task_app.keep_alive": keep,
                 **self._environ,
             }

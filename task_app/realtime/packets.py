@@ -26,6 +26,7 @@ class Packet(packet.Packet):
     """A Socket.IO packet."""
 
     json = jsonio
+    uses_binary_events = False  # nothing that we send is: it need not be looked through
     data: Any
 
     def __init__(self, *args: Any, encoded_packet: Any = _OURS, **kwargs: Any):

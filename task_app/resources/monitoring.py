@@ -18,6 +18,7 @@ from task_app.errors import AppError, unauthorized
 from task_app.realtime.feeds import feeds
 from task_app.realtime.hints import hints
 from task_app.realtime.relay import relay
+from task_app.resources.base import current_request
 from task_app.version import VERSION
 
 log = logging.getLogger(__name__)
@@ -116,9 +117,10 @@ def _start_clock() -> None:
 
 
 def _count(response: Response) -> Response:
-    took = time.perf_counter() - request.environ["task_app.started"]
-    rule = request.url_rule.rule if request.url_rule else "none"
-    method = request.method if request.method in METHODS else "other"
+    asked = current_request()
+    took = time.perf_counter() - asked.environ["task_app.started"]
+    rule = asked.url_rule.rule if asked.url_rule else "none"
+    method = asked.method if asked.method in METHODS else "other"
     metrics.request_timer(method, rule, response.status_code).observe(took)
     if log.isEnabledFor(logging.DEBUG):
         # By its rule: a path, and more so a query, is whatever a client wants to have logged.

@@ -13,6 +13,7 @@ from task_app import jsonio
 
 MAX_ID = 2**31 - 1  # PostgreSQL's integer
 MAX_SEQ = 2**63 - 1
+_NOT_STORED = re.compile("[\x00\ud800-\udfff]")
 _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -33,7 +34,7 @@ class Text(fields.String):
         text = value.strip() if self.strip else value
         if not self.low <= len(text) <= self.high:
             raise self.make_error("length", low=self.low, high=self.high)
-        if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        if _NOT_STORED.search(text):
             raise self.make_error("characters")
         return text
 

@@ -56,6 +56,14 @@ def require(binary: str) -> str:
         complain(str(missing))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a PostgreSQL is done by one worker: to make one takes seconds."""
+    if DATABASE == "sqlite":
+        for item in items:
+            if "postgresql" in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group("postgresql"))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> Iterator[None]:
     """Whatever the suite has done, no server has logged a token, a password or its secrets."""

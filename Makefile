@@ -9,6 +9,8 @@ INSTALL := $(PIP) install --quiet --require-hashes -r
 ARGS   ?=
 # Tests wait for servers more than they compute: one more at a time than there are cores.
 JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# What needs the same slow thing to be started is a group, which one of them does.
+SIDE_BY_SIDE = -n $(JOBS) --dist loadgroup
 
 # Compiled tests are kept: every process of the suite would take four seconds to compile them.
 unexport PYTHONDONTWRITEBYTECODE
@@ -66,26 +68,27 @@ dev: install  ## Start it for working on it: anew at each change, tracebacks as 
 	@exec $(BIN)/python app.py --dev $(ARGS)
 
 test: install-dev  ## Run the suite of the server (ARGS="-k name" narrows it)
-	@$(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-threading: install-dev  ## Run the whole suite without eventlet
-	@ASYNC_MODE=threading $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@ASYNC_MODE=threading $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-engine-off: install-dev  ## Run the whole suite with a greenlet for each WebSocket
-	@ENGINE=off $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@ENGINE=off $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-pythons:  ## Run the suite on each Python from 3.10 to 3.13 that is here
-	@for version in 3.10 3.11 3.12 3.13; do \
+	@failed=; for version in 3.10 3.11 3.12 3.13; do \
 	  if python$$version -c "" 2>/dev/null; then \
 	    echo "=== Python $$version"; \
-	    $(MAKE) PYTHON=python$$version VENV=.venv-$$version test || exit 1; \
-	  else echo "=== Python $$version is not here"; fi; done
+	    $(MAKE) PYTHON=python$$version VENV=.venv-$$version test || failed="$$failed $$version"; \
+	  else echo "=== Python $$version is not here"; fi; done; \
+	if [ -n "$$failed" ]; then echo "Failed on$$failed"; exit 1; fi
 
 soak: install-dev  ## Break it in every known way for 35 minutes, into docs/reliability.md (ARGS=--minutes=3)
 	@$(BIN)/python -m tests.faults.soak $(ARGS)
 
 test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
-	@DATABASE=postgresql $(BIN)/python -m pytest -n $(JOBS) $(ARGS)
+	@DATABASE=postgresql $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 test-cluster: install-dev  ## Run the tests of a whole installation: five processes behind nginx
 	@$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
@@ -94,7 +97,7 @@ test-browser: install-dev  ## Run the tests of the board, in Chromium
 	@$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 test-guides: install-dev  ## Do what the documents tell to do: examples, commands, back-ups, walk-throughs
-	@$(BIN)/python -m pytest -n $(JOBS) -m guide $(ARGS)
+	@$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m guide $(ARGS)
 
 cluster: install-dev  ## Start a whole installation on free ports, and say where its gateway is
 	@exec $(BIN)/python -m deploy.cluster

@@ -64,9 +64,9 @@ class Application(Flask):
     def register_blueprint(self, blueprint: Any, **options: Any) -> None:
         """Raises TypeError for one with hooks of its own: they would not be called."""
         super().register_blueprint(blueprint, **options)
-        for hooks in (self.before_request_funcs, self.after_request_funcs):
-            if any(name is not None for name in hooks):
-                raise TypeError("hooks before and after requests are the application's alone")
+        hooks = (self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs)
+        if any(name is not None for named in hooks for name in named):
+            raise TypeError("hooks before and after requests are the application's alone")
 
     def preprocess_request(self) -> Any:
         """The application's hooks, without a search for those of blueprints."""
@@ -80,6 +80,10 @@ class Application(Flask):
         for hook in reversed(self.after_request_funcs.get(None, ())):
             response = hook(response)
         return response
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        for hook in reversed(self.teardown_request_funcs.get(None, ())):
+            hook(exc)
 
     def request_context(self, environ: Any) -> RequestContext:
         return Context(self, environ)

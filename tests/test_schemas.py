@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import date
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from marshmallow import Schema, ValidationError
 
 from task_app import schemas
 from task_app.actions.tasks import resolve_status
+from task_app.commands import COMMANDS
 from task_app.errors import AppError
 from task_app.models.task import PRIORITIES, STATUSES
 from task_app.schemas import load
+from task_app.schemas.fields import Input
 from task_app.schemas.task import (
     TASK_ALIASES,
     TASK_READ_ONLY,
@@ -175,3 +179,40 @@ def test_long_words_are_not_remembered() -> None:
     for number in range(5):
         assert schemas.load(TaskQuery(), {"q": " " * 5_000 + str(number)})["q"] == str(number)
     assert schemas._load_words.cache_info().currsize == before
+
+
+SCHEMAS = sorted(
+    {type(command.schema) for command in COMMANDS.values()}, key=lambda one: one.__name__
+)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-2, 12),
+    st.floats(allow_nan=False),
+    st.sampled_from(["", " ", "x", "7", "done", "High", "2026-02-28", "2026-02-30", "a@b.example"]),
+    st.text(max_size=3),
+    st.lists(st.integers(), max_size=2),
+    st.dictionaries(st.sampled_from(["op", "title"]), st.text(max_size=2), max_size=2),
+)
+
+
+def outcome(load: Callable[[], Any]) -> Any:
+    try:
+        return "right", load()
+    except ValidationError as error:
+        return "wrong", error.normalized_messages()
+
+
+@pytest.mark.parametrize("schema", SCHEMAS, ids=lambda schema: schema.__name__)
+@given(data=st.data())
+def test_what_is_right_at_once_is_what_marshmallow_takes(
+    schema: type[Input], data: st.DataObject
+) -> None:
+    """`Input.load` against marshmallow's own: the same values, in the same order, or the same
+    errors."""
+    names = [*schema().fields, *schema.ALIASES, *sorted(schema.READ_ONLY), "other"]
+    payload = data.draw(st.dictionaries(st.sampled_from(names), VALUES, max_size=5))
+    ours = outcome(lambda: schema().load(payload))
+    theirs = outcome(lambda: Schema.load(schema(), payload))
+    assert ours == theirs
+    assert [*ours[1]] == [*theirs[1]]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timezone
+from functools import cached_property
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, pre_load
+from marshmallow import Schema, ValidationError, fields, missing, pre_load, validates_schema
 
 from task_app import jsonio
 
@@ -162,6 +163,45 @@ class Input(Schema):
     READ_ONLY: frozenset[str] = frozenset()
     ALSO: Mapping[str, Any] = {}
     REPEATED = False
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """As marshmallow does it.  What is right needs less than its way of finding all that is
+        not, which was a tenth of a `POST /tasks`."""
+        if not options:
+            try:
+                return self._load_right(data)
+            except ValidationError:
+                pass  # once more, for what to tell
+        return super().load(data, **options)
+
+    def _load_right(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Raises `ValidationError` for whatever is wrong."""
+        given, found, known = self.translate(data), {}, 0
+        for name, field, always in self._plan:
+            if name in given:
+                found[name] = field.deserialize(given[name], name, given)
+                known += 1
+            elif always:
+                found[name] = field.deserialize(missing, name, given)
+        if known < len(given):
+            raise ValidationError("Unknown fields.")
+        self.check(found)
+        return found
+
+    @cached_property
+    def _plan(self) -> list[tuple[str, fields.Field[Any], bool]]:
+        """The fields by name, and whether something is to be done without a value."""
+        return [
+            (name, field, field.required or field.load_default is not missing)
+            for name, field in self.load_fields.items()
+        ]
+
+    def check(self, data: Mapping[str, Any]) -> None:
+        """Raises `ValidationError` for fields that do not go together."""
+
+    @validates_schema
+    def _check(self, data: Mapping[str, Any], **_: Any) -> None:
+        self.check(data)
 
     @pre_load
     def translate(self, payload: Mapping[str, Any], **_: Any) -> dict[str, Any]:

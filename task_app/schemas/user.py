@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validates_schema
+from marshmallow import ValidationError, fields
 from marshmallow.validate import Email, Regexp
 
 from task_app.models.user import ADMIN, MEMBER
@@ -93,7 +93,7 @@ class PasswordChange(Input):
     new_password = _password(required=True)
 
 
-# Whatever comes is looked at by `check_login`; a document needs to be told.
+# Whatever comes is looked at by `Credentials.check`; a document needs to be told.
 _LOGIN = {"type": "string", "minLength": 1, "maxLength": 254, "pattern": "^[^\\u0000]*$"}
 
 
@@ -109,8 +109,7 @@ class Credentials(Input):
     login = fields.Raw(metadata=_LOGIN)
     password = Text(1, 128, strip=False, required=True)
 
-    @validates_schema
-    def check_login(self, data: Mapping[str, Any], **_: Any) -> None:
+    def check(self, data: Mapping[str, Any]) -> None:
         if not is_name(login_name(data)):
             raise ValidationError("Give the username or the e-mail address.", "username")
 

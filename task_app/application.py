@@ -65,7 +65,7 @@ class Application(Flask):
         """Raises TypeError for one with hooks of its own: they would not be called."""
         super().register_blueprint(blueprint, **options)
         hooks = (self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs)
-        if any(name is not None for named in hooks for name in named):
+        if self.url_value_preprocessors or any(name is not None for one in hooks for name in one):
             raise TypeError("hooks before and after requests are the application's alone")
 
     def preprocess_request(self) -> Any:
@@ -77,11 +77,13 @@ class Application(Flask):
         return None
 
     def process_response(self, response: Response) -> Response:
+        """The application's hooks; there is no `flask.after_this_request`."""
         for hook in reversed(self.after_request_funcs.get(None, ())):
             response = hook(response)
         return response
 
     def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """The application's hooks; there is no signal `request_tearing_down`."""
         for hook in reversed(self.teardown_request_funcs.get(None, ())):
             hook(exc)
 

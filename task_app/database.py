@@ -105,7 +105,10 @@ class _Pool:
         try:
             return self.free.pop()
         except IndexError:
-            return Session(self.engine.connect())
+            session = Session(self.engine.connect())
+            if self.keeps:
+                sqlite.keep_copies_in_memory(session.driver)
+            return session
 
     def give_back(self, session: Session) -> None:
         if self.keeps:

@@ -27,7 +27,7 @@ def table(model: type[Model]) -> Table:
 
 class ViewLimiter(Limiter):
     """The limits of single views, and no others: what Flask-Limiter does before every request to
-    find out that none applies took 40 % of a GET."""
+    find out that none applies was a third of a GET."""
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True

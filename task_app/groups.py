@@ -3,9 +3,8 @@
 A commit costs as much as everything before it: it writes a dozen pages to the log, nearly all of
 which the next task that is made writes again (and with `SQLITE_SYNCHRONOUS=FULL` it waits for the
 disk).  Under eventlet whoever writes first waits until the hub has been round once; those who
-came meanwhile are in its group.  A writer that nobody joined lately does not wait.  What one may
-not do leaves the others as they were: whoever is refused before having written anything has
-nothing to take back, and for one refused half way each is done on its own.
+came meanwhile are in its group.  A writer that nobody joined lately does not wait.  Each has a
+savepoint of its own: what one may not do, or cannot, leaves the others as they were.
 """
 
 from __future__ import annotations
@@ -27,8 +26,8 @@ MOST = 32
 
 
 class GroupRefused(Exception):
-    """One of a group cannot be done with the others, and nothing was: which one shows when each
-    is alone."""
+    """The database refused something to one of a group, and nothing was done: which one shows
+    when each is alone."""
 
 
 class Member(Generic[T]):
@@ -145,23 +144,22 @@ class Groups(Generic[T]):
 
 
 def do_each(tx: Transaction, acts: list[Act[T]]) -> list[Any]:
-    """The result of each act, or the `AppError` it raised before it had written anything.
+    """The result of each act, or the `AppError` it raised and nothing of what it had done.
 
-    Raises `GroupRefused`; for a single act, whatever that raised.  (With a savepoint for each
-    act SQLite would copy every page that one of them changes first, to a file past 64 KB: that
-    took a third of a `POST /tasks`.)
+    Raises `GroupRefused`; for a single act, whatever that raised.
     """
     if len(acts) == 1:
         return [acts[0](tx)]
     outcomes: list[Any] = []
     for act in acts:
-        before = tx.session.driver.total_changes
+        part = Transaction(tx.session)
+        tx.session.driver.execute("SAVEPOINT act")
         try:
-            outcomes.append(act(Transaction(tx.session)))
+            outcomes.append(act(part))
         except AppError as error:
-            if tx.session.driver.total_changes != before:
-                raise GroupRefused from error
+            tx.session.driver.execute("ROLLBACK TO act")
             outcomes.append(error)
         except Exception as error:
             raise GroupRefused from error
+        tx.session.driver.execute("RELEASE act")
     return outcomes

@@ -31,9 +31,6 @@ def prepare(engine: Engine, synchronous: str) -> None:
         cursor.execute(f"PRAGMA mmap_size = {MMAP_BYTES}")
         cursor.execute(f"PRAGMA synchronous = {synchronous}")
         cursor.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
-        # A statement with RETURNING first copies each page it changes, lest it fail half way, and a
-        # transaction's copies go to a file past 64 KB: half of what a `POST /tasks` wrote.
-        cursor.execute("PRAGMA temp_store = MEMORY")
         cursor.execute("PRAGMA foreign_keys = ON")
         cursor.close()
 
@@ -43,3 +40,10 @@ def prepare(engine: Engine, synchronous: str) -> None:
         driver: Any = connection.connection.driver_connection
         if not driver.in_transaction:
             driver.execute("BEGIN")
+
+
+def keep_copies_in_memory(connection: sqlite3.Connection) -> None:
+    """Within a savepoint, and for a statement with RETURNING, SQLite copies each page before it is
+    changed, sixteen for a task, and past 64 KB of them into a file: two thirds of what a
+    `POST /tasks` wrote.  Not for migrations, whose indexes are sorted there too."""
+    connection.execute("PRAGMA temp_store = MEMORY")

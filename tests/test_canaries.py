@@ -222,9 +222,14 @@ def test_what_flask_does_for_each_request() -> None:
     assert "self.preprocess_request()" in steps
     assert "self.process_response(response)" in inspect.getsource(flask.Flask.finalize_request)
     assert "self.match_request()" in inspect.getsource(RequestContext.push)
-    for name in ("preprocess_request", "process_response", "create_url_adapter"):
+    assert "self.app.do_teardown_request(exc)" in inspect.getsource(RequestContext.pop)
+    for name in (
+        *("preprocess_request", "process_response", "do_teardown_request"),
+        *("create_url_adapter", "request_context", "make_default_options_response"),
+    ):
         ours, theirs = (getattr(one, name) for one in (Application, flask.Flask))
         assert [*inspect.signature(ours).parameters] == [*inspect.signature(theirs).parameters]
+    assert [*inspect.signature(RequestContext.match_request).parameters] == ["self"]
 
 
 def test_what_flask_limiter_asks_before_each_request() -> None:

@@ -176,17 +176,19 @@ def test_log_out_ends_one_session(server: Server, alice: Person, transport: str)
     there.close()
 
 
-def short_token(server: Server, person: Person, seconds: float) -> str:
+def short_token(server: Server, person: Person) -> tuple[str, int]:
+    """One that is good for a second or two, and until when (Unix time).  A token's time is whole:
+    of a fraction of a second nothing might be left by the time somebody connects."""
+    until = int(time.time()) + 2
     claims = jwt.decode(person.token, options={"verify_signature": False})
     key = (server.instance / "jwt_secret_key").read_text()
-    return jwt.encode(claims | {"exp": time.time() + seconds}, key, "HS256")
+    return jwt.encode(claims | {"exp": until}, key, "HS256"), until
 
 
 @EVERY
 @pytest.mark.fault("expiry")
 def test_token_expires(server: Server, alice: Person, transport: str) -> None:
-    ends_at = time.time() + 1
-    token = short_token(server, alice, 1)
+    token, ends_at = short_token(server, alice)
     person = Person(alice.id, unique("x"), token, "", alice.rest)
     reader = connect(transport, server.url, person)
     alice.rest.new_task()
@@ -201,8 +203,8 @@ def test_token_expires(server: Server, alice: Person, transport: str) -> None:
 @pytest.mark.parametrize("transport", [name for name in TRANSPORTS if name != "sse"])
 def test_token_is_renewed(server: Server, alice: Person, transport: str) -> None:
     """By `authenticate` on the live connection, which then misses and repeats nothing."""
-    expiry = time.monotonic() + 1
-    person = Person(alice.id, "", short_token(server, alice, 1), "", alice.rest)
+    token, ends_at = short_token(server, alice)
+    person = Person(alice.id, "", token, "", alice.rest)
     reader = connect(transport, server.url, person)
     first = alice.rest.new_task()
     if transport == "socketio":
@@ -211,7 +213,7 @@ def test_token_is_renewed(server: Server, alice: Person, transport: str) -> None
         reader.send({"type": "authenticate", "token": alice.token})
         reader.notice("ready", count=2)
     with reader.changed:  # beyond the old token's time and what the server may take to notice
-        left = expiry + EXPIRY_SECONDS - time.monotonic()
+        left = ends_at + EXPIRY_SECONDS - time.time()
         ended = reader.changed.wait_for(lambda: reader.ended, left)
     figure("expiry", "renewed", bool(ended))
     second = alice.rest.new_task()

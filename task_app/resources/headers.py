@@ -42,7 +42,7 @@ def register(app: Flask) -> None:
 
 
 def _make_safe(response: Response) -> Response:
-    if not isinstance(response, JsonResponse):  # it has them
+    if not isinstance(response, JsonResponse):  # it adds them itself
         for name, value in SAFE.items():
             response.headers.setdefault(name, value)
         response.headers[REQUEST_ID] = logs.request_id()

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 import pytest
 
+from task_app.realtime.engine import AT_ONCE, FEW
 from task_app.realtime.uring import MOST, Ring, Unavailable
 from tests.conftest import engine_only
 from tests.support import accounts
@@ -95,8 +96,17 @@ def test_events_to_many(start: Callable[..., Server], io_uring: str) -> None:
     assert "Traceback" not in server.log
 
 
-def create(person: Person) -> None:
-    tasks = [{"title": f"task {i}", "description": "d" * 3000} for i in range(EVENTS)]
+@engine_only
+def test_events_to_more_than_are_written_to_at_once(server: Server, alice: Person) -> None:
+    listeners = [signed_in(server, alice.token) for _ in range(AT_ONCE + FEW + 1)]
+    create(alice, events=3)
+    for ws in listeners:
+        assert [next_title(ws) for _ in range(3)] == ["task 0", "task 1", "task 2"]
+        ws.end()
+
+
+def create(person: Person, events: int = EVENTS) -> None:
+    tasks = [{"title": f"task {i}", "description": "d" * 3000} for i in range(events)]
     creates = [{"op": "create", "data": task} for task in tasks]
     assert person.rest.post("/tasks/bulk", {"operations": creates}).status_code == 200
 

@@ -27,7 +27,7 @@ from typing import Any
 from task_app.realtime.clock import clock
 from task_app.realtime.frames import NORMAL, close_frame
 from task_app.realtime.outbox import FAREWELL_SECONDS, has_room, is_full
-from task_app.realtime.uring import LARGEST, MOST, Ring, ring
+from task_app.realtime.uring import LARGEST, Ring, ring
 from task_app.realtime.wire import (
     CLOSE_SECONDS,
     NOBODY,
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 HELD = 8  # frames that may be held back
 PAUSE = 0.01  # between two looks whether a client has read
 FEW = 16  # sockets that are written to one after the other
+AT_ONCE = 256  # sockets that are written to by one call
 STOPPING, STOP_SECONDS = 1012, 1
 FULL = (-errno.EAGAIN, -errno.EWOULDBLOCK)
 Gathered = defaultdict[bytes, list["DetachedWebSocket"]]  # by the frame that they are to be sent
@@ -80,8 +81,8 @@ class Engine:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What is put inside goes out at the end.  Nothing inside may wait, nor put more than one
-        frame for a socket."""
+        """What is put inside goes out at the end, or when it is for `AT_ONCE` sockets.  Nothing
+        inside may wait, nor put more than one frame for a socket."""
         if self.ring is None:
             yield
             return
@@ -92,8 +93,17 @@ class Engine:
         finally:
             self.gathered = None
             for frame, websockets in gathered.items():
-                for start in range(0, len(websockets), MOST):
-                    self._write(frame, websockets[start : start + MOST])
+                self._write(frame, websockets)
+
+    def gather(self, gathered: Gathered, frame: bytes, websocket: DetachedWebSocket) -> None:
+        """Put the frame for one socket, inside `together`."""
+        websockets = gathered[frame]
+        websockets.append(websocket)
+        if len(websockets) == AT_ONCE:  # the first read while the next are gathered
+            del gathered[frame]
+            self.gathered = None
+            self._write(frame, websockets)
+            self.gathered = gathered
 
     def _write(self, frame: bytes, websockets: list[DetachedWebSocket]) -> None:
         if self.ring is None or len(websockets) < FEW or len(frame) > LARGEST:
@@ -257,7 +267,7 @@ class DetachedWebSocket(WebSocket):
         if self.closed or self.frames or self.held is not None:
             return self._keep(frame, always)
         if engine.gathered is not None and not always:
-            engine.gathered[frame].append(self)
+            engine.gather(engine.gathered, frame, self)
             return True
         try:
             sent = self.write(frame)

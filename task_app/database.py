@@ -280,8 +280,13 @@ def sentence(error: DBAPIError | OSError | Busy) -> str:
     if isinstance(error, Busy):
         return "The database is busy; try again."
     reason = getattr(error, "orig", None) or error
-    told = " ".join(str(reason).split()).rstrip(".")  # PostgreSQL's take several lines
-    return f"The database cannot be used: {told}."
+    return as_sentence(f"The database cannot be used: {reason}")  # PostgreSQL's take several lines
+
+
+def as_sentence(told: str) -> str:
+    """In one line, with an end."""
+    told = " ".join(told.split()).rstrip(".")
+    return told if told.endswith(("?", "!")) else f"{told}."
 
 
 def is_race(error: IntegrityError) -> bool:

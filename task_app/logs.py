@@ -17,6 +17,7 @@ from typing import Any
 
 from task_app import jsonio
 
+HEADER = "X-Request-ID"
 LINE = "{levelname} {asctime} {module} {message}"
 # What a client may call its request: nothing that could begin another line or header.
 _SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,64}")
@@ -80,3 +81,5 @@ def configure(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Lines())
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    # At INFO it names whoever has tried too often, by what they typed where a name belongs.
+    logging.getLogger("flask-limiter").setLevel(logging.WARNING)

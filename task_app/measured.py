@@ -21,6 +21,8 @@ VERSIONS = {
     "python-engineio": "4.15.1",
     "marshmallow": "4.4.0",
     "eventlet": "0.41.3",
+    "greenlet": "3.5.6",
+    "httptools": "0.9.0",
     "pyjwt": "2.15.1",
 }
 

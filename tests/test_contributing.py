@@ -29,22 +29,35 @@ COPIED = ("app.py", "config.py", "pyproject.toml", "README.md", "task_app", "tes
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy in which all of them were followed, in order."""
     copy = tmp_path_factory.mktemp("tree")
+    copy_to(copy)
+    follow(copy)
+    return copy
+
+
+def copy_to(folder: Path) -> None:
     for name in COPIED:
         if (ROOT / name).is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "node_modules")
-            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         else:
-            shutil.copy(ROOT / name, copy)
+            shutil.copy(ROOT / name, folder)
+
+
+def follow(tree: Path) -> list[str]:
+    """Do what the page tells to do, where it is not done yet.  The names of what was done."""
+    done = []
     for name, patch in BLOCKS.items():
-        done = subprocess.run(
-            ["git", "apply", "--whitespace=error", "-"],
-            cwd=copy,
-            input=patch,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, f"{name} no longer applies:\n{done.stderr}"
-    return copy
+        if apply(tree, patch, "--reverse", "--check").returncode == 0:
+            continue
+        applied = apply(tree, patch, "--whitespace=error")
+        assert applied.returncode == 0, f"{name} no longer applies:\n{applied.stderr}"
+        done.append(name)
+    return done
+
+
+def apply(tree: Path, patch: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = ["git", "apply", *options, "-"]
+    return subprocess.run(command, cwd=tree, input=patch, capture_output=True, text=True)
 
 
 def test_the_way_of_a_change_is_the_maps() -> None:
@@ -68,6 +81,14 @@ def test_the_set_up(tmp_path: Path) -> None:
 
 def test_there_are_four() -> None:
     assert [*BLOCKS] == ["A new field", "A new event", "A new command", "A new transport"]
+
+
+def test_what_was_done_for_good_is_passed_over(tmp_path: Path) -> None:
+    """The first of them, by whoever needed it; the others still apply."""
+    copy_to(tmp_path)
+    assert apply(tmp_path, BLOCKS["A new field"]).returncode == 0
+    assert follow(tmp_path) == [name for name in BLOCKS if name != "A new field"]
+    assert follow(tmp_path) == []
 
 
 def test_a_field_touches_less_than_ten_files() -> None:

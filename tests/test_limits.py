@@ -13,6 +13,7 @@ from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, sign_in, unique
 from tests.support.clients import Rest, error_of
 from tests.support.server import Server
+from tests.support.waits import until
 
 pytestmark = pytest.mark.fault("guessing")
 
@@ -123,6 +124,16 @@ def test_the_second_limit_does_not_tell_whose_address_it_is(limited: Server) -> 
             assert known == unknown
     malformed = here.post("/login", {"username": address, "password": 7})
     assert malformed.status_code == 400
+
+
+def test_what_was_tried_is_not_logged(limited: Server) -> None:
+    """An address, or a password that was typed where the name belongs; only that it was tried."""
+    here, (_, address) = Rest(limited.url), with_address(limited)
+    for _ in range(LOGINS):
+        assert login(here, address).status_code == 401
+    check_refused(login(here, address))
+    until(lambda: "too many tries: /login by 127.0.0.1" in limited.log)
+    assert address not in limited.log
 
 
 def limit_headers(answer: requests.Response) -> dict[str, str]:

@@ -64,9 +64,21 @@ def test_an_event_has_that_of_its_request(alice, listen) -> None:  # type: ignor
     assert again == [MINE, made, "click-1", fourth["request_id"]]
 
 
-@pytest.mark.parametrize("path", ["/docs", "/openapi.json", "/metrics", "/nowhere"])
+SOCKET_IO = "/socket.io/?EIO=4&transport=polling"
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/openapi.json", "/metrics", "/nowhere", SOCKET_IO, f"{SOCKET_IO}&sid=nope"]
+)
 def test_every_answer_has_one(nobody: Rest, path: str) -> None:
-    assert nobody.get(path).headers["X-Request-ID"]
+    answer = nobody.get(path, headers={"X-Request-ID": MINE})
+    assert answer.headers["X-Request-ID"] == MINE
+
+
+@pytest.mark.parametrize("path", ["/api/v1/ws", "/ws?token=x", SOCKET_IO])
+def test_who_is_not_let_in_is_told_one(nobody: Rest, path: str) -> None:
+    answer = nobody.get(path, headers={"Origin": "https://elsewhere.example"})
+    assert answer.status_code in (400, 403, 426) and error_of(answer)["code"]
 
 
 def record(level: int = logging.WARNING, **values: Any) -> logging.LogRecord:

@@ -134,6 +134,15 @@ def test_every_list_of_packages_is_watched() -> None:
             assert (kind, "" if place == "." else f"{place}/") in watched, path
 
 
+def test_what_is_leaned_on_is_raised_by_hand() -> None:
+    asked = (ROOT / "requirements.in").read_text()
+    leaned_on = re.findall(r"^([\w-]+)==\S+ +# private parts", asked, re.M)
+    told = yaml.safe_load((ROOT / ".github" / "dependabot.yml").read_text())["updates"][0]
+    assert sorted(map(folded, leaned_on)) == sorted(
+        one["dependency-name"] for one in told["ignore"]
+    )
+
+
 def test_one_version(nobody: Rest) -> None:
     """That of the newest heading of the changelog, or what comes after it."""
     assert nobody.get("/health").json()["version"] == VERSION

@@ -32,6 +32,8 @@ def backup(file: Path, force: bool) -> None:
     """
     if file.exists() and not force:
         raise click.ClickException(f"{file} is there already; --force writes over it.")
+    if not file.absolute().parent.is_dir():
+        raise click.ClickException(f"There is no folder {file.absolute().parent}.")
     source = _database()
     open_database()
     _copy(source, file)

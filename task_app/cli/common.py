@@ -51,7 +51,7 @@ def sentence(error: BaseException) -> str:
         told = f"{error.filename}: {error.strerror}"
     else:
         told = str(error)
-    return " ".join(told.split()).rstrip(".") + "."
+    return database.as_sentence(told)
 
 
 def open_database() -> None:

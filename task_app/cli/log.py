@@ -23,7 +23,14 @@ def events_group() -> None:
 
 
 @events_group.command("tail")
-@click.option("-n", "number", default=10, show_default=True, type=click.IntRange(0, 100_000))
+@click.option(
+    "-n",
+    "number",
+    default=10,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    help="How many of the last ones.",
+)
 @click.option("--follow", "-f", is_flag=True, help="Go on with what happens, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on each line, with data.")
 def tail(number: int, follow: bool, as_json: bool) -> None:

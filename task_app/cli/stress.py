@@ -24,16 +24,34 @@ BULK = 500
 OPEN_AT_ONCE = 50  # so that a thousand listeners are not refused for want of a backlog
 
 
+def _number(name: str, short: str, numbers: tuple[int, int, int], help: str) -> Any:
+    """An option with its least, its default and its most."""
+    least, default, most = numbers
+    kind = click.IntRange(least, most)
+    return click.option(name, short, default=default, show_default=True, type=kind, help=help)
+
+
 @click.command("stress", cls=OneSentence)
 @click.option("--url", help="The server; by default that of HOST and PORT.")
-@click.option("--tasks", "-n", default=1000, show_default=True, type=click.IntRange(1, 10**6))
-@click.option("--clients", "-c", default=10, show_default=True, type=click.IntRange(1, 5000))
-@click.option("--listeners", "-l", default=20, show_default=True, type=click.IntRange(0, 5000))
-@click.option("--over", type=click.Choice(("rest", "sockets")), default="rest", show_default=True)
+@_number("--tasks", "-n", (1, 1000, 10**6), "How many to make.")
+@_number("--clients", "-c", (1, 10, 5000), "How many make them, each its next after an answer.")
+@_number("--listeners", "-l", (0, 20, 5000), "How many raw WebSockets count the events.")
+@click.option(
+    "--over",
+    type=click.Choice(("rest", "sockets")),
+    default="rest",
+    show_default=True,
+    help="How the tasks are made.",
+)
 @click.option("--user", help="Who to sign in as; by default an account is registered for the run.")
 @click.option("--patience", default=10.0, show_default=True, help="Seconds to wait for an event.")
 @click.option("--keep", is_flag=True, help="Leave the tasks there.")
-@click.option("--plot", "picture", type=click.Path(path_type=Path, dir_okay=False), help="A PNG.")
+@click.option(
+    "--plot",
+    "picture",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the times into a PNG.",
+)
 def stress(picture: Path | None, url: str | None, user: str | None, **options: Any) -> None:
     """Make many tasks by several clients at once, over REST or raw WebSockets, while listeners
     count the events they get.
@@ -42,7 +60,7 @@ def stress(picture: Path | None, url: str | None, user: str | None, **options: A
     every listener saw every event once, in order.
     """
     try:
-        pyplot = plotter() if picture else None
+        pyplot = _plotter_for(picture) if picture else None
         where = Where.of(url or f"http://{current_app.config['HOST']}:{current_app.config['PORT']}")
         password = ask_password("Password", confirm=False) if user else None
         with progress() as bar:
@@ -63,6 +81,13 @@ def stress(picture: Path | None, url: str | None, user: str | None, **options: A
     if not outcome.good:
         raise click.ClickException(outcome.verdict())
     click.echo(outcome.verdict())
+
+
+def _plotter_for(picture: Path) -> Any:
+    """Before the work, and not after it.  Raises `Unplotted`."""
+    if not picture.absolute().parent.is_dir():
+        raise Unplotted(f"There is no folder {picture.absolute().parent} for the picture.")
+    return plotter()
 
 
 class Run:
@@ -122,6 +147,11 @@ class Run:
                 user, password = self.name, secrets.token_urlsafe(24)
                 await door.post("/register", {"username": user, "password": password})
             answer = await door.post("/login", {"username": user, "password": password})
+        except OSError as error:
+            where = f"{self.where.host}:{self.where.port}"
+            raise Refused(
+                f"No server answers at {where}; start one, or name it with --url"
+            ) from error
         finally:
             door.close()
         token: str = answer["access_token"]

@@ -51,8 +51,8 @@ def import_tasks(file: Path, form: str | None, admin_name: str) -> None:
     """Make the tasks of FILE, with the fields of `POST /tasks` (a CSV's first line names them).
 
     Nothing is made unless every line can be used.  Interrupted, it goes on where it was: for a
-    day a line that was made is not made again.  Columns that only a server sets (id, version, …)
-    are passed over, so that what `export` wrote can be read.
+    day a line that this admin has made, of whatever file, is not made again.  Columns that only a
+    server sets (id, version, …) are passed over, so that what `export` wrote can be read.
     """
     open_database()
     actor = admin(admin_name)
@@ -71,6 +71,10 @@ def import_tasks(file: Path, form: str | None, admin_name: str) -> None:
                     f"Line {line}: {sentence(error)} {made} tasks were made before it; mend it "
                     "and import again."
                 ) from error
+            except KeyboardInterrupt:
+                raise click.ClickException(
+                    f"Interrupted: {made} tasks were made; import again to go on."
+                ) from None
             made, repeated = made + (not done.replayed), repeated + done.replayed
             bar.advance(doing)
     again = f", {repeated} had been made before" if repeated else ""

@@ -26,7 +26,9 @@ def users() -> None:
 @users.command("create")
 @click.argument("name")
 @click.option("--email", help="The e-mail address.")
-@click.option("--role", type=role_choice, default=MEMBER, show_default=True)
+@click.option(
+    "--role", type=role_choice, default=MEMBER, show_default=True, help="What they may do."
+)
 def create(name: str, email: str | None, role: str) -> None:
     """Make an account.  The password is asked for, or is the first line of stdin."""
     open_database()
@@ -47,7 +49,9 @@ def list_all(as_json: bool) -> None:
         for user in found:
             click.echo(jsonio.dumps(user))
         return
-    table = Table(*COLUMNS)
+    table = Table()
+    for name in COLUMNS:
+        table.add_column(name, overflow="fold")  # whole, however narrow the terminal
     for user in found:
         table.add_row(*("" if user[name] is None else str(user[name]) for name in COLUMNS))
     Console().print(table)

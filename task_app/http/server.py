@@ -327,7 +327,7 @@ class Connection:
         body = jsonio.dumps_bytes({**told, "request_id": logs.request_id()})
         head = (
             f"HTTP/1.1 {fault.status}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\nX-Request-ID: {logs.request_id()}\r\n"
+            f"Content-Length: {len(body)}\r\n{logs.HEADER}: {logs.request_id()}\r\n"
             "Connection: close\r\n\r\n"
         )
         self.send(head.encode() + body)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
-from task_app import auth, jsonio
+from task_app import auth, jsonio, logs
 from task_app.access import Actor
 from task_app.commands import authenticate, redeem
 from task_app.dialects import CHANNELS, FIBER, GIN, NATIVE, Dialect
@@ -67,10 +67,14 @@ def refuse(
     headers: Iterable[tuple[str, str]] = (),
 ) -> Iterable[bytes]:
     """Answer a WSGI request with an error.  `status` goes before that of the error."""
-    body = jsonio.dumps_bytes(why.to_dict())
-    length = ("Content-Length", str(len(body)))
+    body = jsonio.dumps_bytes({**why.to_dict(), "request_id": logs.request_id()})
+    own = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        (logs.HEADER, logs.request_id()),
+    ]
     start_response(
         status or f"{why.status} {HTTPStatus(why.status).phrase}",
-        [("Content-Type", "application/json"), length, *headers],
+        [*own, *headers],
     )
     return [body]

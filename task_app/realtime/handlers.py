@@ -20,7 +20,7 @@ from flask_socketio import Namespace
 from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from task_app import access, auth, jsonio
+from task_app import access, auth, jsonio, logs
 from task_app.access import Actor
 from task_app.commands import authenticate
 from task_app.dialects import NATIVE
@@ -273,19 +273,25 @@ def _reply(connection: Connection, done: Answer) -> Any:
 
 class Door:
     """WSGI: turns pages of other sites away from Socket.IO, with 403 like everything else; 400 is
-    what python-engineio would say."""
+    what python-engineio would say.  And its own answers have the id of their request."""
 
     def __init__(self, app: Flask, following: Any) -> None:
         self.app = app
         self.following = following
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start = start_response
         if environ.get("PATH_INFO", "").startswith(PATH):
             try:
                 check_origin(environ, self.app.config["ALLOWED_ORIGINS"])
             except AppError as error:
                 return refuse(start_response, error)
-        passed: Iterable[bytes] = self.following(environ, start_response)
+
+            def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+                identified = [*headers, (logs.HEADER, logs.request_id())]
+                return start_response(status, identified, *rest)
+
+        passed: Iterable[bytes] = self.following(environ, start)
         return passed
 
 

@@ -33,7 +33,6 @@ SAFE: Mapping[str, str] = {
     "Cache-Control": "private, no-cache",
 }
 _SAFE = tuple(SAFE.items())
-REQUEST_ID = "X-Request-ID"
 JSON = "application/json"
 # By the name of the blueprint, which stands for a prefix.
 DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (NATIVE, CHANNELS, FIBER)}
@@ -56,7 +55,7 @@ class JsonResponse(Response):
         fields = [
             ("Content-Type", JSON),
             ("Content-Length", str(len(self.content))),
-            (REQUEST_ID, logs.request_id()),
+            (logs.HEADER, logs.request_id()),
             *_SAFE,
         ]
         start_response(self.status, [*own, *[one for one in fields if one[0] not in names]])

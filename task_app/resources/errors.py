@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 
-from flask import Flask, Response
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from task_app import logs
@@ -38,7 +38,10 @@ def answer(error: AppError) -> Response:
 def _answer_http(error: HTTPException) -> Response:
     status = error.code or 500
     code = re.sub(r"\W+", "_", error.name).lower()
-    text = TOO_MANY if status == 429 else error.description or error.name
+    text = error.description or error.name
+    if status == 429:
+        text = TOO_MANY
+        log.info("too many tries: %s by %s", request.url_rule, request.remote_addr)
     response = answer(AppError(code, status, text))
     for name, value in error.get_headers():
         if name.lower() not in ("content-type", "content-length"):

@@ -8,7 +8,7 @@ from flask import Flask, Response
 from flask_cors import CORS
 
 from task_app import logs
-from task_app.resources.base import REQUEST_ID, SAFE, JsonResponse
+from task_app.resources.base import SAFE, JsonResponse
 
 EXPOSED = (
     "ETag",
@@ -18,11 +18,11 @@ EXPOSED = (
     "X-Event-Epoch",
     "X-Unread-Count",
     "Idempotent-Replayed",
-    REQUEST_ID,
+    logs.HEADER,
 )
 ACCEPTED = (
     *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "If-None-Match"),
-    REQUEST_ID,
+    logs.HEADER,
 )
 
 
@@ -45,5 +45,5 @@ def _make_safe(response: Response) -> Response:
     if not isinstance(response, JsonResponse):  # it adds them itself
         for name, value in SAFE.items():
             response.headers.setdefault(name, value)
-        response.headers[REQUEST_ID] = logs.request_id()
+        response.headers[logs.HEADER] = logs.request_id()
     return response

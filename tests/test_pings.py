@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import time
 
 import requests
@@ -14,6 +15,7 @@ from tests.support.accounts import register
 from tests.support.frames import PING as PING_FRAME
 from tests.support.frames import TEXT, Bytes, frame, signed_in
 from tests.support.impatient import INTERVAL, TIMEOUT
+from tests.support.raw import raw
 from tests.support.server import ROOT, Server
 
 GOING_AWAY = 1001
@@ -50,6 +52,16 @@ def test_engine_io(impatient: Server) -> None:
     assert ws.until_closed()[-2].payload == b"1"
     check_took(began, TIMEOUT)
     ws.end()
+
+
+def test_a_client_of_the_tests_answers(impatient: Server) -> None:
+    """The bare one too: what it is asked for comes when it would have been closed by now."""
+    ws = raw(impatient)
+    ask = threading.Timer(1.5 * (INTERVAL + TIMEOUT), ws.send, ['421["echo"]'])
+    ask.start()
+    while not (packet := ws.recv()).startswith("431"):
+        assert packet, "the connection ended"
+    ws.close()
 
 
 def test_engine_io_by_polling(impatient: Server) -> None:

@@ -1,11 +1,15 @@
 """Another process holds SQLite's write lock: reads and sockets go on, writes are told to come back
-after five seconds."""
+after five seconds, whenever and however they come."""
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import pytest
 
@@ -13,46 +17,98 @@ from tests.conftest import sqlite_only
 from tests.faults import form
 from tests.faults.figures import figure
 from tests.faults.load import Load
-from tests.faults.recorder import Operation, Recorder, keep, read_log
-from tests.support.accounts import Person
-from tests.support.clients import Rest
+from tests.faults.recorder import OK, UNKNOWN, Operation, Recorder, check_log, keep, read_log
+from tests.faults.ticks import p99, ticks
+from tests.support.accounts import Person, unique
+from tests.support.clients import TIMEOUT, Rest
 from tests.support.databases import locked
 from tests.support.raw import answer, raw
 from tests.support.server import Server
+from tests.support.snapshots import snapshot
 
 pytestmark = sqlite_only
 
 LOCKED_SECONDS = 10.0 if form.SOAK else 5.5
-WRITERS = 8
-PACE = 0.01  # seconds between two looks
+# When writes come, in seconds from the lock on: many at once, and then one after the other.  Those
+# that come late in it have it free before they would be told.
+TIMES = [0.0] * 8 + [0.5 * number for number in range(1, int(LOCKED_SECONDS / 0.5))]
+
+TITLE = "Locked"
 
 
-def p99(times: list[float]) -> float:
-    """In milliseconds."""
-    return sorted(times)[int(len(times) * 0.99)] * 1000
+def read_again(server: Server, alice: Person, until: float) -> list[float]:
+    client = Rest(server.url, alice.token)
+
+    def ask() -> None:
+        assert client.get("/tasks?limit=1").status_code == 200
+
+    return ticks(ask, until, server=server)
 
 
-def look(server: Server, alice: Person, until: float, what: str) -> list[float]:
-    """Read a task list, or have a socket answer, again and again; how long each took."""
-    times: list[float] = []
-    pause, client, ws = threading.Event(), Rest(server.url, alice.token), raw(server)
-    while time.monotonic() < until:
-        began = time.monotonic()
-        if what == "read":
-            assert client.get("/tasks?limit=1").status_code == 200
-        else:
-            answer(ws, '421["echo"]', "431")
-        times.append(time.monotonic() - began)
-        pause.wait(PACE)
+def echo(server: Server, until: float) -> list[float]:
+    """A socket that is answered all along."""
+    ws = raw(server)
+    times = ticks(lambda: answer(ws, '421["echo"]', "431"), until, server=server)
     ws.close()
     return times
 
 
-def write(history: Recorder, alice: Person, number: int) -> tuple[float, Operation]:
-    began = time.monotonic()
-    client = Rest(alice.rest.url, alice.token)
-    done = history.send(alice, "POST", "/tasks", {"title": f"Locked {number}"}, by=client)
-    return time.monotonic() - began, done
+@dataclass(frozen=True)
+class Written:
+    """What became of a write, and how long that took, in seconds."""
+
+    done: Operation
+    seconds: float
+
+    @property
+    def told(self) -> bool:
+        """To come back.  Over a socket there are no headers."""
+        asked_back = self.done.retry_after is not None or self.done.method == "create_task"
+        return self.done.status == 503 and asked_back
+
+    def made(self, freed: float) -> bool:
+        """Once it was free, at that time (monotonic)."""
+        return self.done.status == 201 and self.done.at + self.seconds >= freed
+
+
+class Writers:
+    """Makes tasks at TIMES after `began` (monotonic), by turns over REST and by socket."""
+
+    def __init__(self, history: Recorder, server: Server, alice: Person, began: float) -> None:
+        self.history, self.server, self.alice, self.began = history, server, alice, began
+
+    def write(self, number: int) -> Written:
+        threading.Event().wait(max(0.0, self.began + TIMES[number] - time.monotonic()))
+        by: Callable[[dict[str, str]], Operation] = (self.by_rest, self.by_socket)[number % 2]
+        done = by({"title": unique(TITLE)})
+        return Written(done, time.monotonic() - done.at)
+
+    def by_rest(self, body: dict[str, str]) -> Operation:
+        client = Rest(self.server.url, self.alice.token)
+        return self.history.send(self.alice, "POST", "/tasks", body, by=client)
+
+    def by_socket(self, body: dict[str, str]) -> Operation:
+        ws = raw(self.server, credentials={"token": self.alice.token}, timeout=TIMEOUT)
+        at = time.monotonic()
+        [came] = json.loads(answer(ws, f'421["create_task", {json.dumps(body)}]', "431")[3:])
+        ws.close()
+        status = 201 if "id" in came else {"database_unavailable": 503}.get(came["code"], 500)
+        outcome = OK if status == 201 else UNKNOWN
+        return self.history.keep(
+            Operation(self.alice.id, "create_task", "/tasks", body, outcome, status, came, at=at)
+        )
+
+
+def check(server: Server, alice: Person, history: Recorder) -> None:
+    """What was acknowledged is there, and nothing of what was not."""
+    log = read_log(server.instance)
+    keep("locked", history, log)
+    check_log(log)
+    made = Counter(one.data["title"] for one in log if one.type == "task_created")
+    for one in history.operations:
+        if one.body["title"].startswith(TITLE):
+            assert made[one.body["title"]] == (one.outcome == OK), one
+    assert not history.lost(snapshot("sse", server.url, alice)[0])
 
 
 @pytest.mark.fault("locked")
@@ -60,22 +116,28 @@ def test_locked(server: Server, alice: Person) -> None:
     told: list[float] = []
     reads: list[float] = []
     echoes: list[float] = []
-    other, history = 0, Recorder()
+    tries, other, history = 0, 0, Recorder()
     for _ in form.rounds("locked", short=1, long=3, share=0.015):
-        with ThreadPoolExecutor(WRITERS + 2) as pool, locked(server):
-            until = time.monotonic() + LOCKED_SECONDS
-            looks = [pool.submit(look, server, alice, until, what) for what in ("read", "echo")]
-            writes = [pool.submit(write, history, alice, number) for number in range(WRITERS)]
-            answers = [one.result() for one in writes]
-            reads += looks[0].result()
-            echoes += looks[1].result()
-        told += [seconds for seconds, _ in answers]
-        other += sum(one.status != 503 or not one.retry_after for _, one in answers)
-        with Load(alice, writers=1) as load:
+        with ThreadPoolExecutor(len(TIMES) + 2) as pool:
+            with locked(server):
+                began = time.monotonic()
+                until = began + LOCKED_SECONDS
+                looks = pool.submit(read_again, server, alice, until)
+                echoed = pool.submit(echo, server, until)
+                writers = Writers(history, server, alice, began)
+                writes = [pool.submit(writers.write, number) for number in range(len(TIMES))]
+                reads += looks.result()
+                echoes += echoed.result()
+                freed = time.monotonic()
+            written = [one.result() for one in writes]
+        told += [one.seconds for one in written if one.told]
+        other += sum(not one.told and not one.made(freed) for one in written)
+        assert any(one.made(freed) for one in written)
+        tries += len(written)
+        with Load(alice, writers=1, history=history) as load:
             load.go_on(2)  # as soon as it is free
-    keep("locked", history, read_log(server.instance))
-    assert not [one for one in alice.rest.get("/tasks").json() if "Locked" in one["title"]]
-    figure("locked", "other", other, len(told))
+    check(server, alice, history)
+    figure("locked", "other", other, tries)
     figure("locked", "told", min(told), len(told))
     figure("locked", "told", max(told), 0)
     figure("locked", "reads", p99(reads), len(reads))

@@ -5,23 +5,26 @@ from __future__ import annotations
 import re
 import select
 import socket
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tests.support import http
 from tests.support.accounts import Person
 from tests.support.attacks import HTTP, RAW, Attack
 from tests.support.frames import CLOSE, PING, PONG, TEXT, Bytes, close, frame, signed_in
+from tests.support.process import Lost
 from tests.support.server import Server
 from tests.support.stuck import SOCKET_IO
 
-STALL_SECONDS = 0.25  # FAULTS
-# The machine has other work: what takes long for no fault of the server's does not each time.
-TRIES = 5
 PATIENCE = 10  # seconds
 PAUSE = 0.002  # between two pings: thousands a second would be a flood
+
+Came = TypeVar("Came")
 
 
 @dataclass(frozen=True)
@@ -35,33 +38,33 @@ class Outcome:
 
 
 class Attacker:
-    """`person` sends, `honest` pings; `came` is all that was ever received."""
+    """`person` sends, `honest` pings; `came` is all that was ever received, `stalls` the longest
+    in seconds that `honest` had to wait beside each attack, however often it was tried."""
 
     def __init__(self, server: Server, person: Person, honest: Person) -> None:
         self.server, self.person = server, person
         self.honest = signed_in(server, honest.token)
         self.came: list[bytes] = []
-        self.stalls: dict[str, float] = {}  # seconds, the least of the tries
+        self.stalls: dict[str, float] = {}
+        self.pool = ThreadPoolExecutor(1)
 
     def send_all(self, attacks: Iterable[Attack]) -> dict[tuple[str, str], Outcome]:
         return {(one.over, one.name): self.send(one) for one in attacks}
 
     def send(self, attack: Attack) -> Outcome:
-        for _ in range(TRIES):
-            outcome, stall = self._send(attack)
-            stall = min(stall, self.stalls.get(attack.name, stall))
-            self.stalls[attack.name] = stall
-            if stall <= STALL_SECONDS:
-                break
+        send = self._over_http if attack.over == HTTP else self._over_websocket
+        outcome, stall = send(attack)
+        self.stalls[attack.name] = max(stall, self.stalls.get(attack.name, 0.0))
         return outcome
 
-    def _send(self, attack: Attack) -> tuple[Outcome, float]:
-        if attack.over == HTTP:
-            data = attack.data.replace(b"{token}", self.person.token.encode())
-            return self._over_http(data)
+    def _over_websocket(self, attack: Attack) -> tuple[Outcome, float]:
         ws = self._open(attack.over == RAW)
-        stall = self._beside(ws.socket, attack.data, close(1000))
-        frames = _frames(ws)
+
+        def exchange() -> list[tuple[int, bytes]]:
+            _send(ws.socket, attack.data, close(1000))
+            return _frames(ws)
+
+        frames, stall = self._beside(exchange)
         ws.end()
         came = b"\n".join(payload for _, payload in frames)
         self.came.append(came)
@@ -77,42 +80,69 @@ class Attacker:
             assert one
         return ws
 
-    def _over_http(self, data: bytes) -> tuple[Outcome, float]:
+    def _over_http(self, attack: Attack) -> tuple[Outcome, float]:
+        data = attack.data.replace(b"{token}", self.person.token.encode())
         with socket.create_connection(("127.0.0.1", self.server.port), timeout=10) as connection:
-            stall = self._beside(connection, data)
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_WR)
-            came = http.to_the_end(connection)
+
+            def exchange() -> bytes:
+                _send(connection, data)
+                _await(connection)
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
+                return http.to_the_end(connection)
+
+            came, stall = self._beside(exchange)
         self.came.append(came)
         return Outcome(tuple(http.statuses(came)), _codes(came), 0), stall
 
-    def _beside(self, connection: socket.socket, *pieces: bytes) -> float:
-        """Send, and meanwhile, until something has come back, ping: the longest wait for a pong.
-        A ping may be answered before what came before it: the next one is not."""
-        with suppress(OSError):  # answered and closed before all was sent
-            for piece in pieces:
-                connection.sendall(piece)
-        longest, late = self.beat(), time.monotonic() + PATIENCE
-        came = select.poll()  # `select` cannot be asked about the thousandth descriptor
-        came.register(connection, select.POLLIN)
-        while True:
-            answered = came.poll(PAUSE * 1000)
-            longest = max(longest, self.beat())
-            if answered:
-                return longest
-            assert time.monotonic() < late, "no answer"
+    def _beside(self, exchange: Callable[[], Came]) -> tuple[Came, float]:
+        """Send and read to the end, and ping all the while: also what came back, and the longest
+        wait for a pong."""
+        under_way, over = threading.Event(), threading.Event()
+        longest = self.pool.submit(self._ping, under_way, over)
+        assert under_way.wait(PATIENCE), "the honest client cannot send"
+        try:
+            came = exchange()
+        finally:
+            over.set()
+        return came, longest.result(PATIENCE)
 
-    def beat(self) -> float:
-        """How long the honest client waits for the answer to a ping, in seconds."""
-        began = time.monotonic()
+    def _ping(self, under_way: threading.Event, over: threading.Event) -> float:
+        """From before anything is sent until all has come back; the last ping begins after it,
+        since those before may have been answered before what was sent was looked at."""
+        longest, last = self._beat(under_way), False
+        while not last:
+            last = over.wait(PAUSE)
+            longest = max(longest, self._beat(under_way))
+        return longest
+
+    def _beat(self, under_way: threading.Event) -> float:
+        """How long the honest client waits for the answer to a ping, in seconds, for no fault of
+        the machine's other work."""
+        lost, began = Lost(self.server), time.monotonic()
         self.honest.send(frame(PING, b"?"))
+        under_way.set()
         while (one := self.honest.read()) is not None and one.opcode != PONG:
             pass
         assert one is not None, "the honest client was closed"
-        return time.monotonic() - began
+        return max(0.0, time.monotonic() - began - lost.seconds())
 
     def end(self) -> None:
+        self.pool.shutdown()
         self.honest.end()
+
+
+def _send(connection: socket.socket, *pieces: bytes) -> None:
+    with suppress(OSError):  # answered and closed before all was sent
+        for piece in pieces:
+            connection.sendall(piece)
+
+
+def _await(connection: socket.socket) -> None:
+    """Until something comes."""
+    came = select.poll()  # `select` cannot be asked about the thousandth descriptor
+    came.register(connection, select.POLLIN)
+    assert came.poll(PATIENCE * 1000), "no answer"
 
 
 def _codes(came: bytes) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.support.clients import Rest
@@ -17,6 +18,38 @@ def memory(server: Server) -> int:
     assert server.process
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+class Lost:
+    """What of a wait for a server was not its doing: the time in which it or the thread that waits
+    was ready to run and the machine's other work had the cores, and that in which this process was
+    at work itself, as its collector may be."""
+
+    def __init__(self, server: Server) -> None:
+        assert server.process
+        self.threads = Path(f"/proc/{server.process.pid}/task")
+        self.own = Path(f"/proc/self/task/{threading.get_native_id()}")
+        self.before, self.before_own = self._read(), queued(self.own)
+        self.worked = time.process_time()
+
+    def _read(self) -> dict[str, float]:
+        return {thread.name: queued(thread) for thread in self.threads.iterdir()}
+
+    def seconds(self) -> float:
+        """Since then; of the server's threads that which has been kept from running the longest
+        counts."""
+        now = self._read()
+        longest = max(now[one] - self.before.get(one, 0.0) for one in now)
+        own = queued(self.own) - self.before_own
+        return longest + own + time.process_time() - self.worked
+
+
+def queued(thread: Path) -> float:
+    """For how many seconds a thread has been ready to run without a core to run on (Linux,
+    Documentation/scheduler/sched-stats.rst)."""
+    with suppress(OSError):
+        return int((thread / "schedstat").read_text().split()[1]) / 1e9
+    return 0.0  # it has just ended
 
 
 def port(client: socket.socket) -> int:

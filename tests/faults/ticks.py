@@ -1,0 +1,44 @@
+"""How long a client waits that asks again and again, however long the answers take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from tests.support.process import Lost
+from tests.support.server import Server
+
+TICK = 0.01  # seconds between two questions
+
+
+def ticks(
+    ask: Callable[[], object], until: float, tick: float = TICK, server: Server | None = None
+) -> list[float]:
+    """Ask each `tick` seconds until `until` (monotonic): how long after its tick each was
+    answered, in seconds; of a `server` without what was not its doing (`Lost`).
+
+    While one answer is waited for, others would have asked: it was theirs, too.  So a stall
+    counts for as many ticks as it lasts, and not as one answer among many.
+    """
+    times: list[float] = []
+    pause, due = threading.Event(), time.monotonic()
+    while due < until:
+        if (early := due - time.monotonic()) > 0:
+            pause.wait(early)
+        lost, began = server and Lost(server), time.monotonic()
+        ask()
+        back = time.monotonic()
+        answered = max(began, back - (lost.seconds() if lost else 0.0))
+        times.append(answered - (began if early > 0 else due))
+        due += tick
+        while due <= back:
+            if due <= answered:
+                times.append(answered - due)
+            due += tick
+    return times
+
+
+def p99(times: list[float]) -> float:
+    """In milliseconds."""
+    return sorted(times)[int(len(times) * 0.99)] * 1000

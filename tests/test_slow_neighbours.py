@@ -1,0 +1,184 @@
+"""Beside clients that do not read, the others wait no longer: neither while those come and fill
+what may wait for them, nor while they keep it full and are cut."""
+
+from __future__ import annotations
+
+import gc
+import select
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from tests.faults import form
+from tests.faults.figures import figure
+from tests.faults.rows import ROWS
+from tests.faults.ticks import ticks
+from tests.support import accounts
+from tests.support.accounts import Person
+from tests.support.frames import Bytes
+from tests.support.hurried import Hurried
+from tests.support.process import port, until_dropped
+from tests.support.readers import Reader, connect
+from tests.support.server import ASYNC_MODE, ENGINE, Server, running
+from tests.support.stuck import RECEIVE_BUFFER, resume
+from tests.test_slow_readers import CLOSED_SECONDS, SLOW, write
+
+pytestmark = [pytest.mark.fault("slow"), pytest.mark.timeout(300 if form.SOAK else 60)]
+
+RATIO = ROWS["slow"].promises["others"].most or 0
+RESOLUTION = 0.001  # seconds: a smaller difference is the machine's own doing
+QUANTILES = {"median": 0.5, "p99": 0.99}
+STAGES = ("coming", "there")
+LEAST, MOST = (20, 20) if form.SOAK else (2, 15)  # phases of each kind
+TICK = 0.005  # seconds between two tasks of the others
+COMING = 0.1  # seconds, in which the clients come and are sent what there is
+DRAIN, FAREWELL = (0.5, 0.3) if form.SOAK else (0.05, 0.05)  # after it, in place of 6 and 1
+THERE = DRAIN + FAREWELL + 0.2  # seconds, until a tick or two after the last is cut
+# Of 10 kB each: read in one piece, and more than a quarter of what may wait even without those
+# that the kernel takes.  Where somebody writes for the client he may have taken as many.
+TASKS = 48
+WRITTEN_AT_ONCE = ("fiber", "socketio") if (ASYNC_MODE, ENGINE) == ("eventlet", "on") else ()
+BUFFER = 1 << 20
+
+Come = Callable[[threading.Event], list[Bytes]]
+Phase = dict[str, list[float]]
+
+
+@pytest.fixture
+def hurried(tmp_path: Path) -> Iterator[Server]:
+    """A server of their own: what other tests have left on the one they share would be measured
+    as well, now with and now without."""
+    with running(Hurried(tmp_path, DRAIN, FAREWELL)) as server:
+        yield server
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """This process's collector, which may have half an hour's histories to walk, is no doing of
+    the server's."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+class Others:
+    """Those who write and read while somebody else's clients come and go."""
+
+    def __init__(self, server: Server, alice: Person, bob: Person) -> None:
+        self.server, self.alice, self.bob = server, alice, bob
+        self.readers: list[Reader] = [connect(one, server.url, bob) for one in SLOW]
+        self.since: list[str] = []
+        for _ in range(2):
+            headers = alice.rest.get("/tasks?limit=1").headers
+            self.since.append(headers["X-Event-Seq"])
+            write(alice, TASKS, 10_000)
+        self.epoch = headers["X-Event-Epoch"]
+
+    def ask(self) -> None:
+        """A task, from the request to the last of the readers."""
+        task = self.bob.rest.new_task("Small")["id"]
+        for reader in self.readers:
+            reader.wait(lambda now=reader: now.events and now.events[-1].task_id == task)
+
+    def phase(self, come: Come) -> Phase:
+        """How long that takes beside clients, of each transport one, that come in the way
+        `come` has and leave once the event is set; it returns those that wait to be cut."""
+        enough = threading.Event()
+        with ThreadPoolExecutor(1) as pool:
+            began = time.monotonic()
+            coming = pool.submit(come, enough)
+            try:
+                first = ticks(self.ask, began + COMING, TICK)
+            finally:
+                enough.set()
+            second = ticks(self.ask, began + COMING + THERE, TICK)
+        clients = coming.result()
+        ports = [port(client.socket) for client in clients]
+        until_dropped(self.server, ports, time.monotonic() + CLOSED_SECONDS)
+        for client in clients:
+            client.end()
+        return dict(zip(STAGES, (first, second), strict=True))
+
+    def without(self) -> Phase:
+        return self.phase(self._read)
+
+    def beside(self) -> Phase:
+        return self.phase(self._take_nothing)
+
+    def _read(self, enough: threading.Event) -> list[Bytes]:
+        """As many, which are sent the same, read it and leave."""
+        clients = [self._resume(transport, BUFFER) for transport in SLOW]
+        came, buffer = select.poll(), bytearray(BUFFER)
+        sockets = {client.socket.fileno(): client.socket for client in clients}
+        for number in sockets:
+            came.register(number, select.POLLIN)
+        while not enough.is_set():
+            for number, _ in came.poll(TICK * 1000):
+                sockets[number].recv_into(buffer)
+        for client in clients:
+            client.end()
+        return []  # a stream's end is noticed with the next that is written to it
+
+    def _take_nothing(self, _: threading.Event) -> list[Bytes]:
+        """They stay: it is the server that ends it."""
+        return [self._resume(transport, RECEIVE_BUFFER) for transport in SLOW]
+
+    def _resume(self, transport: str, buffer: int) -> Bytes:
+        since = self.since[transport in WRITTEN_AT_ONCE]
+        return resume(self.server, transport, self.alice, since, self.epoch, buffer)
+
+    def end(self) -> None:
+        for reader in self.readers:
+            reader.close()
+
+
+def typical(phases: list[Phase], stage: str, part: float) -> float:
+    """The quantile of a phase, as it is in the middle one of these."""
+    found = [sorted(phase[stage]) for phase in phases]
+    return median(times[int(len(times) * part)] for times in found)
+
+
+def ratio(beside: list[Phase], without: list[Phase], stage: str, part: float) -> float:
+    """With slow readers against without."""
+    before, now = typical(without, stage, part), typical(beside, stage, part)
+    return now / before if now - before > RESOLUTION else 1.0
+
+
+def worst(beside: list[Phase], without: list[Phase], part: float) -> float:
+    return max(ratio(beside, without, stage, part) for stage in STAGES)
+
+
+def test_others_wait_no_longer(hurried: Server) -> None:
+    """Measured now with and now without, as often as it takes for the machine's other work to
+    fall on both alike."""
+    others = Others(hurried, *accounts.people(hurried.url, "Alice", "Bob"))
+    without: list[Phase] = []
+    beside: list[Phase] = []
+    slower = True
+    with uncollected():
+        others.without()  # the first does what is done but once
+        while slower and len(beside) < MOST:
+            pair = [(without, others.without), (beside, others.beside)]
+            # What a phase leaves to the next is not always left by the same kind.
+            for phases, measure in pair if len(beside) % 2 else reversed(pair):
+                phases.append(measure())
+            if len(beside) >= LEAST:
+                slower = any(worst(beside, without, part) > RATIO for part in QUANTILES.values())
+    for stage in STAGES:
+        for name, part in QUANTILES.items():
+            before, now = (typical(one, stage, part) * 1000 for one in (without, beside))
+            print(f"others' {name}, slow readers {stage}: {now:.1f} ms, {before:.1f} without")
+    figure("slow", "others", worst(beside, without, QUANTILES["p99"]), len(beside))
+    assert not slower, f"after {len(beside)} phases of each kind"
+    others.end()

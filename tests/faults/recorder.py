@@ -6,6 +6,8 @@
     check_delivery(log, session, until)                         # for each reading client
     keep("killed", history, log, [session])                     # for who wants to look at it
 
+A test of a fault ends with `checker.finish`, which does all of it.
+
 The checker derives who may see what from the events themselves, not from the server's rooms.
 """
 
@@ -119,11 +121,19 @@ class Recorder:
             self.operations.append(operation)
         return operation
 
-    def check(self, final: dict[int, dict[str, Any]], log: list[Logged]) -> None:
-        """Everything about writes: `final` is all tasks by id, `log` the whole log."""
+    def check(
+        self,
+        final: dict[int, dict[str, Any]],
+        log: list[Logged],
+        viewers: Iterable[tuple[int, str]] | None = None,
+    ) -> None:
+        """Everything about writes: `log` is the whole log, `final` all tasks by id, or those that
+        at least one of these people (user id and role) sees."""
         check_log(log)
         assert not (lost := self.lost(final)), lost[:3]
         assert not (torn := self.torn(log)), torn[:3]
+        if viewers is not None:
+            log = [one for one in log if any(one.may_see(*who) for who in viewers)]
         assert fold({}, log) == final
 
     def lost(self, final: dict[int, dict[str, Any]]) -> list[Operation]:
@@ -148,10 +158,10 @@ class Recorder:
     def torn(self, log: list[Logged]) -> list[Operation]:
         """The creates of unknown outcome, known by their titles, that are there in part or more
         than once; and the refused ones that are there."""
-        made: dict[str, list[Logged]] = {}
+        made: dict[tuple[int, Any], list[Logged]] = {}
         for entry in log:
             if entry.type == "task_created":
-                made.setdefault(entry.data["title"], []).append(entry)
+                made.setdefault((entry.data["created_by"], entry.data["title"]), []).append(entry)
         asked = [
             one
             for one in self.operations
@@ -160,7 +170,8 @@ class Recorder:
         return [
             one
             for one in asked
-            if len(found := made.get(one.body.get("title"), [])) > (one.outcome == UNKNOWN)
+            if len(found := made.get((one.who, one.body.get("title")), []))
+            > (one.outcome == UNKNOWN)
             or any({key: entry.data[key] for key in one.body} != one.body for entry in found)
         ]
 

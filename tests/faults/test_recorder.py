@@ -24,8 +24,8 @@ ALICE, BOB, CHARLIE = 2, 3, 4
 
 
 def task(number: int, version: int = 1, **fields: Any) -> dict[str, Any]:
-    body = {"id": number, "title": "Sow", "user_id": ALICE, "assigned_to": BOB, "version": version}
-    return body | fields
+    people = {"user_id": ALICE, "created_by": ALICE, "assigned_to": BOB}
+    return {"id": number, "title": "Sow", **people, "version": version} | fields
 
 
 LOG = [

@@ -15,7 +15,7 @@ from tests.faults import form
 from tests.faults.checker import finish
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
-from tests.faults.load import Lives
+from tests.faults.load import Lives, Speakers
 from tests.faults.recorder import OK, Logged
 from tests.support import accounts
 from tests.support.readers import TRANSPORTS
@@ -53,11 +53,13 @@ def test_killed(start: Callable[..., Server], tmp_path: Path) -> None:
             Follower(transport, server.url, person)
             for transport, person in zip(transports, (alice, alice, bob), strict=True)
         ]
-        with Lives(alice, WRITERS) as load, Lives(bob, 1, history=load.history):
+        with Lives(alice, WRITERS) as load, Speakers(bob, 1, history=load.history) as spoken:
             kill_again_and_again(server, load, dice)
+            spoken.go_on(2)
         log = finish("killed", load.history, followers, server.instance, tries=KILLS)
         acknowledged = sum(one.outcome == OK for one in load.history.operations)
-        print(f"{acknowledged} acknowledged writes, {load.again} asked again, {len(log)} events")
+        again = load.again + spoken.again
+        print(f"{acknowledged} acknowledged writes, {again} asked again, {len(log)} events")
         assert load.again, "no kill came amid a request"
         figure("killed", "twice", made_twice(log), KILLS)
         assert server.stop() == 0

@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from deploy.services import Missing, program
-from tests.faults.figures import figure
-from tests.faults.rows import ROWS, WRONG
+from tests.faults.tries import (  # noqa: F401 - hooks
+    pytest_runtest_makereport,
+    pytest_runtest_teardown,
+)
 from tests.support import accounts
 from tests.support import server as support
 from tests.support.accounts import PASSWORD, Person
@@ -36,8 +38,6 @@ settings.load_profile("suite")
 # starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-PASSED = pytest.StashKey[bool]()  # whether a test's call has
 
 eventlet_only = pytest.mark.skipif(ASYNC_MODE != "eventlet", reason="a property of eventlet's mode")
 engine_only = pytest.mark.skipif(
@@ -74,24 +74,6 @@ def _logs() -> Iterator[None]:
         for line in leaks("".join(output), [*secrets, PASSWORD])
     ]
     assert found == []
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """A test of bad input that has passed is a try in which nothing was wrong."""
-    if not item.stash.get(PASSED, False):
-        return
-    for row in {row for mark in item.iter_markers("fault") for row in mark.args}:
-        if WRONG in ROWS[row].promises:
-            figure(row, WRONG, 0)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    outcome: Any = yield
-    report = outcome.get_result()
-    if report.when == "call":
-        item.stash[PASSED] = report.passed
 
 
 @pytest.fixture(scope="session")

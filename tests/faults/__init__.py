@@ -2,9 +2,11 @@
 
     rows.py       ROWS: every fault and what must hold, with its bound
     figures.py    figure(row, promise, measured, tries): said, kept, and held against the bound
-    recorder.py   what each client sent and what came back; the checker of a whole run
-    load.py       writers that go on while something breaks
+    recorder.py   what each client sent and what came back; what is right and what is wrong
+    checker.py    finish(row, history, followers, …): the end of a run, where all of it must hold
+    load.py       writers that go on while something breaks, over REST or (speaker.py) Socket.IO
     follower.py   readers that come back and resume
+    tries.py      a test of bad input is a try, whether it passes or fails
     form.py       short forms for `make test`, long ones for `make soak`; seeds
     soak.py       `make soak`: all of them, and the table in docs/reliability.md
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import struct
 import threading
@@ -12,8 +13,10 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
 
+from tests.faults.recorder import Logged, Session
 from tests.support.accounts import Person
 from tests.support.frames import HANDSHAKE, PING, PONG, TEXT, frame
+from tests.support.readers import Seen
 
 AT_ONCE = 200  # connections that are being made
 SEQ = re.compile(rb'"seq":(\d+),"epoch"')
@@ -47,15 +50,16 @@ class Loop:
 
 
 class Idler(asyncio.Protocol):
-    """A raw WebSocket that does nothing but answer pings.  `seqs` are those of the events that
-    came, `ready` is set once the feed has begun, `ended` says that the connection is no more."""
+    """A raw WebSocket that does nothing but answer pings.  `session` has the events that came
+    after `ready`, which is set once the feed has begun; `ended` says that the connection is no
+    more."""
 
     def __init__(self, port: int, person: Person) -> None:
         headers = {"Host": f"127.0.0.1:{port}", **HANDSHAKE, **person.header}
         lines = [f"{name}: {value}" for name, value in headers.items()]
         self.greeting = "\r\n".join(["GET /api/v1/ws HTTP/1.1", *lines, "", ""]).encode()
         self.rest = b""
-        self.seqs: list[int] = []
+        self.session = Session(person.id, "member", 0)
         self.ready = asyncio.get_running_loop().create_future()
         self.upgraded = self.ended = False
         self.wanted = 0
@@ -93,10 +97,12 @@ class Idler(asyncio.Protocol):
         if opcode == PING:
             self.transport.write(frame(PONG, payload))
         elif opcode == TEXT and not self.ready.done():
-            assert b'"ready"' in payload, payload
+            told = json.loads(payload)
+            assert told["type"] == "ready", told
+            self.session.base = told["seq"]
             self.ready.set_result(None)
         elif opcode == TEXT:
-            self.seqs += [int(seq) for seq in SEQ.findall(payload)]
+            self.session.seen += [Seen(int(seq), "", None, None) for seq in SEQ.findall(payload)]
             self._look()
 
     def until(self, seq: int) -> asyncio.Future[None]:
@@ -108,7 +114,7 @@ class Idler(asyncio.Protocol):
 
     def _look(self) -> None:
         waited_for = self.level is not None and not self.level.done()
-        if waited_for and self.seqs and self.seqs[-1] >= self.wanted:
+        if waited_for and self.session.position >= self.wanted:
             self.level.set_result(None)  # type: ignore[union-attr]
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -125,8 +131,16 @@ async def idle(port: int, person: Person) -> Idler:
     return idler
 
 
-async def level(idlers: list[Idler], seq: int) -> None:
-    await asyncio.gather(*(one.until(seq) for one in idlers))
+async def level(idlers: list[Idler], log: list[Logged]) -> None:
+    """Wait until each has what the log has for it."""
+    last = {
+        one.session.user_id: max(
+            (entry.seq for entry in log if entry.may_see(one.session.user_id, one.session.role)),
+            default=0,
+        )
+        for one in idlers
+    }
+    await asyncio.gather(*(one.until(last[one.session.user_id]) for one in idlers))
 
 
 async def gather(makers: list[Callable[[], Awaitable[Any]]], at_once: int = AT_ONCE) -> list[Any]:

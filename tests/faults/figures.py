@@ -45,6 +45,12 @@ class Figure:
 def figure(row: str, promise: str, measured: float, tries: int = 1) -> None:
     """Say what was measured (in the promise's unit) over so many tries, keep it in the file named
     by FIGURES, and hold it against the promise.  Raises AssertionError."""
+    found = keep(row, promise, measured, tries)
+    assert found.holds, f"{found.of}; measured {found}"
+
+
+def keep(row: str, promise: str, measured: float, tries: int = 1) -> Figure:
+    """The same, of what fails already when it does not hold."""
     test = os.environ.get("PYTEST_CURRENT_TEST", "").partition(" ")[0]
     found = Figure(row, promise, measured, measured, tries, test)
     verdict = "" if found.holds else " - BROKEN"
@@ -53,7 +59,7 @@ def figure(row: str, promise: str, measured: float, tries: int = 1) -> None:
         line = json.dumps(asdict(found)) + "\n"
         with Path(path).open("a") as file:  # one write: several processes may share the file
             file.write(line)
-    assert found.holds, f"{found.of}; measured {found}"
+    return found
 
 
 def read(path: Path) -> list[Figure]:

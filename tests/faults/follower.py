@@ -121,7 +121,10 @@ class Follower:
         if found:
             print(f"{self.transport}: {found}")
         else:
-            check_fold(
-                self.before, self.session.seen, snapshot(self.transport, self.url, self.person)[0]
-            )
+            self.check_state()
         return sum(len(seqs) for seqs in found.values())
+
+    def check_state(self) -> None:
+        """The first list with the events since is what a list is now, in its own dialect."""
+        now, _, _ = snapshot(self.transport, self.url, self.person)
+        check_fold(self.before, self.session.seen, now)

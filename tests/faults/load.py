@@ -9,19 +9,25 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
-from tests.faults.recorder import OK, UNKNOWN, Operation, Recorder
+from tests.faults.recorder import OK, UNKNOWN, Client, Operation, Recorder
+from tests.faults.speaker import Speaker
 from tests.support.accounts import Person, unique
 from tests.support.clients import Rest
 
-PAUSE = 0.005  # between two requests of a writer
+PAUSE = 0.005  # seconds between two tasks of a writer
+AGAIN = 0.02  # and before it asks again: who is away stays away for longer than that
 
 
 class Load:
     """Makes tasks for a person from several threads until the `with` block ends.
 
-    `history` has every write, `refused` those of them that were answered with no success,
-    `statuses` how often each status came (None: no answer at all).
+    `history` has every write (several loads may share one), `refused` those of them that were
+    answered with no success, `statuses` how often each status came (None: no answer at all);
+    `pause` is the time between two tasks of a writer, in seconds.
     """
+
+    name = ""  # in the titles: what a person does by another kind of load has others
+    pause = PAUSE
 
     def __init__(
         self,
@@ -61,21 +67,27 @@ class Load:
             raise self.errors[0]
 
     def _run(self, number: int) -> None:
+        client = self.client()
         try:
-            client = Rest(self.url, self.person.token)
             for count in itertools.count():
-                if self.over.wait(PAUSE):
+                if self.over.wait(self.pause):
                     return
-                self.write(client, f"{number}.{count}")
+                self.write(client, f"{self.name}{number}.{count}")
         except BaseException as error:
             self.errors.append(error)
+        finally:
+            client.hang_up()
 
-    def write(self, client: Rest, title: str) -> None:
+    def client(self) -> Client:
+        """One writer's."""
+        return Rest(self.url, self.person.token)
+
+    def write(self, client: Client, title: str) -> None:
         """What a writer does again and again."""
         self.send(client, "POST", "/tasks", {"title": title})
 
     def send(
-        self, client: Rest, method: str, path: str, body: Any = None, **options: Any
+        self, client: Client, method: str, path: str, body: Any = None, **options: Any
     ) -> Operation:
         done = self.history.send(self.person, method, path, body, by=client, **options)
         with self.changed:
@@ -104,7 +116,7 @@ class Lives(Load):
 
     again = 0
 
-    def write(self, client: Rest, title: str) -> None:
+    def write(self, client: Client, title: str) -> None:
         body = {"title": f"{self.person.username} {title}", "assigned_to": self.person.id}
         made = self.insist(client, "POST", "/tasks", body)
         if made is None:
@@ -115,14 +127,38 @@ class Lives(Load):
         if not title.endswith("0"):
             self.insist(client, "DELETE", path)
 
-    def insist(self, client: Rest, method: str, path: str, body: Any = None) -> Operation | None:
+    def insist(self, client: Client, method: str, path: str, body: Any = None) -> Operation | None:
         """The answer, whenever it comes; None when all is over before."""
         key = {"Idempotency-Key": unique("key")}
         while True:
             done = self.send(client, method, path, body, headers=key)
             if done.outcome != UNKNOWN:
                 return done
-            if self.over.wait(PAUSE):
+            if self.over.wait(AGAIN):
                 return None
             with self.changed:
                 self.again += 1
+
+
+class Speakers(Lives):
+    """The same over Socket.IO: each writer has a socket, comes back when it has lost it, and asks
+    again under the `request_id` for what was not acknowledged."""
+
+    name = "by socket "
+
+    def client(self) -> Client:
+        return Speaker(self.url, self.person)
+
+
+class Newcomers(Lives):
+    """The same, each request over a connection of its own, which must be let in first."""
+
+    name = "by newcomer "
+
+    def send(
+        self, client: Client, method: str, path: str, body: Any = None, **options: Any
+    ) -> Operation:
+        try:
+            return super().send(client, method, path, body, **options)
+        finally:
+            client.hang_up()

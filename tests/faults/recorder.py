@@ -6,6 +6,8 @@
     check_delivery(log, session, until)                         # for each reading client
     keep("killed", history, log, [session])                     # for who wants to look at it
 
+A test of a fault ends with `checker.finish`, which does all of it.
+
 The checker derives who may see what from the events themselves, not from the server's rooms.
 """
 
@@ -20,25 +22,36 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
 from tests.faults import form
 from tests.support import databases
 from tests.support.accounts import Person
-from tests.support.clients import Rest
 from tests.support.readers import Seen
 
 OK, FAIL, UNKNOWN = "ok", "fail", "unknown"
+STORAGE_FULL = 507
 TASK_EVENTS = ("task_created", "task_updated", "task_status_changed", "task_deleted")
+
+
+class Client(Protocol):
+    """Who can be asked: `Rest`, or the `Speaker` of speaker.py."""
+
+    transport: str
+
+    def request(self, method: str, path: str, **options: Any) -> Any: ...
+
+    def hang_up(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Operation:
     """`body` is what was sent; `answer` what came back: the JSON, None when nothing did.
 
-    `retry_after` is that header's value; `at` the time (monotonic) at which it was sent.
+    `retry_after` is that header's value; `at` the time (monotonic) at which it was sent.  What
+    is said over a socket stands here as it would be over REST.
     """
 
     who: int
@@ -50,6 +63,7 @@ class Operation:
     answer: Any
     retry_after: str | None = None
     at: float = 0.0
+    transport: str = "rest"
 
     @property
     def task_id(self) -> int | None:
@@ -94,43 +108,51 @@ class Recorder:
         path: str,
         body: Any = None,
         *,
-        by: Rest | None = None,
+        by: Client | None = None,
         **options: Any,
     ) -> Operation:
-        """Send a write over REST, by a client of the caller's own if there is one, and keep what
-        became of it.  Raises nothing."""
-        status, answer, outcome, retry_after = None, None, UNKNOWN, None
-        began = time.monotonic()
+        """Send a write, by a client of the caller's own if there is one, and keep what became of
+        it.  Raises nothing."""
         client = by or person.rest
-        try:
-            came = client.request(method, path, json=body, **options)
-            status, retry_after = came.status_code, came.headers.get("Retry-After")
-            answer = came.json()
-            if status < 500:
-                outcome = OK if status < 400 else FAIL
-        except (requests.RequestException, ValueError):
-            client.session.close()  # it may or may not have happened
-        return self.keep(
-            Operation(person.id, method, path, body, outcome, status, answer, retry_after, began)
-        )
+        came = _ask(client, method, path, body, options)
+        return self.keep(Operation(person.id, method, path, body, *came, client.transport))
+
+    def send_at_once(self, person: Person, bodies: list[dict[str, Any]]) -> list[Operation]:
+        """Make several tasks by one request; each is an operation."""
+        asked = {"operations": [{"op": "create", "data": body} for body in bodies]}
+        outcome, status, answer, *rest = _ask(person.rest, "POST", "/tasks/bulk", asked, {})
+        done = outcome == OK
+        answers = [one["task"] for one in answer["results"]] if done else [answer] * len(bodies)
+        return [
+            self.keep(Operation(person.id, "POST", "/tasks", body, outcome, status, one, *rest))
+            for body, one in zip(bodies, answers, strict=True)
+        ]
 
     def keep(self, operation: Operation) -> Operation:
         with self.lock:
             self.operations.append(operation)
         return operation
 
-    def check(self, final: dict[int, dict[str, Any]], log: list[Logged]) -> None:
-        """Everything about writes: `final` is all tasks by id, `log` the whole log."""
+    def check(
+        self,
+        final: dict[int, dict[str, Any]],
+        log: list[Logged],
+        viewers: Iterable[tuple[int, str]] | None = None,
+    ) -> None:
+        """Everything about writes: `log` is the whole log, `final` all tasks by id, or those that
+        at least one of these people (user id and role) sees."""
         check_log(log)
         assert not (lost := self.lost(final)), lost[:3]
         assert not (torn := self.torn(log)), torn[:3]
+        if viewers is not None:
+            log = [one for one in log if any(one.may_see(*who) for who in viewers)]
         assert fold({}, log) == final
 
     def lost(self, final: dict[int, dict[str, Any]]) -> list[Operation]:
         """The acknowledged writes that are not in the final state, nor under a later version."""
         deletions = [one for one in self.operations if one.method == "DELETE"]
         gone = {one.task_id: one for one in deletions if one.outcome == OK}
-        deleted = {one.task_id for one in deletions}
+        deleted = {one.task_id for one in deletions if one.outcome != FAIL}
         unsure = {one.task_id for one in self.operations if one.outcome == UNKNOWN}
         latest: dict[int | None, Operation] = {}
         for one in self.operations:
@@ -148,10 +170,10 @@ class Recorder:
     def torn(self, log: list[Logged]) -> list[Operation]:
         """The creates of unknown outcome, known by their titles, that are there in part or more
         than once; and the refused ones that are there."""
-        made: dict[str, list[Logged]] = {}
+        made: dict[tuple[int, Any], list[Logged]] = {}
         for entry in log:
             if entry.type == "task_created":
-                made.setdefault(entry.data["title"], []).append(entry)
+                made.setdefault((entry.data["created_by"], entry.data["title"]), []).append(entry)
         asked = [
             one
             for one in self.operations
@@ -160,9 +182,30 @@ class Recorder:
         return [
             one
             for one in asked
-            if len(found := made.get(one.body.get("title"), [])) > (one.outcome == UNKNOWN)
+            if len(found := made.get((one.who, one.body.get("title")), []))
+            > (one.outcome == UNKNOWN)
             or any({key: entry.data[key] for key in one.body} != one.body for entry in found)
         ]
+
+
+def _ask(
+    client: Client, method: str, path: str, body: Any, options: dict[str, Any]
+) -> tuple[str, int | None, Any, str | None, float]:
+    """Outcome, status, answer, Retry-After, and when it was sent.
+
+    A full storage is a refusal like any other; after another 5xx it may or may not have happened.
+    """
+    status, answer, outcome, retry_after = None, None, UNKNOWN, None
+    began = time.monotonic()
+    try:
+        came = client.request(method, path, json=body, **options)
+        status, retry_after = came.status_code, came.headers.get("Retry-After")
+        answer = came.json()
+        if status < 500 or status == STORAGE_FULL:
+            outcome = OK if status < 400 else FAIL
+    except (requests.RequestException, ValueError):
+        client.hang_up()  # it may or may not have happened
+    return outcome, status, answer, retry_after, began
 
 
 def _is_in(now: dict[str, Any] | None, told: dict[str, Any], *, exactly: bool) -> bool:

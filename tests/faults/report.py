@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,16 +14,16 @@ from bench.run import machine
 from tests.faults.figures import Figure
 from tests.faults.form import FULL_MINUTES
 from tests.faults.rows import ROWS
-from tests.support.server import ASYNC_MODE
+from tests.support.server import ASYNC_MODE, ROOT
 
 DOCUMENT = """# What it survives
 
-Written by `make soak` (`tests/faults/`) on {date}: {machine}, Python {python}, SQLite {sqlite},
-`ASYNC_MODE={mode}`. It took {minutes:.0f} minutes{short}. `SEED={seed}`.
+Written by `make soak` (`tests/faults/`) on {date} at {commit}: {machine}, Python {python},
+SQLite {sqlite}, `ASYNC_MODE={mode}`. It took {minutes:.0f} minutes{short}. `SEED={seed}`.
 
 Each fault was provoked on real servers with real clients, while others wrote and listened; what
 each client sent and what came back was recorded and checked at the end of its run. *Tries* is how
-often a promise was put to the test; *measured* is the worst of them.
+often a promise was put to the test (too few: of how many); *measured* is the worst of them.
 
 {table}
 {verdict}
@@ -43,14 +44,21 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True)
 class Run:
-    """One soak, at its end.  `minutes` is what it took, `meant` what it was asked to take."""
+    """One soak, at its end.  `minutes` is what it took, `meant` what it was asked to take;
+    `commit` is what was tested."""
 
     minutes: float
     meant: float
+    commit: str
     seed: int
     figures: dict[tuple[str, str], Figure]
     watch: Outcome
     only: list[str] | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was asked to try everything as often as that must be tried."""
+        return self.meant >= FULL_MINUTES
 
     @property
     def rows(self) -> list[str]:
@@ -59,6 +67,13 @@ class Run:
 
 def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")[:300]
+
+
+def commit() -> str:
+    """The commit of the files that are here, in words."""
+    ask = ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty= and changes"]
+    done = subprocess.run(ask, cwd=ROOT, capture_output=True, text=True)
+    return f"commit {done.stdout.strip()}" if done.returncode == 0 else "no known commit"
 
 
 def lines(run: Run) -> Iterator[tuple[str, str, str, str, str]]:
@@ -70,8 +85,10 @@ def lines(run: Run) -> Iterator[tuple[str, str, str, str, str]]:
             if found is None:
                 yield fault, "0", str(promise), "not measured", "**no**"
             else:
-                held = "yes" if found.holds else "**no**"
-                yield fault, str(found.tries), str(promise), str(found), held
+                enough = found.tries >= ROWS[row].least_tries or not run.whole
+                held = "yes" if found.holds and enough else "**no**"
+                tries = str(found.tries) if enough else f"{found.tries} of {ROWS[row].least_tries}"
+                yield fault, tries, str(promise), str(found), held
             fault = ""
         for trouble in run.watch.troubles(row):
             yield fault, "", cell(trouble), "", "**no**"
@@ -96,8 +113,9 @@ def held(run: Run) -> bool:
 
 
 def document(run: Run) -> str:
-    short = SHORT.format(full=FULL_MINUTES) if run.meant < FULL_MINUTES else ""
+    short = "" if run.whole else SHORT.format(full=FULL_MINUTES)
     return DOCUMENT.format(
+        commit=run.commit,
         date=f"{datetime.now(timezone.utc):%Y-%m-%d}",
         machine=machine(),
         python=platform.python_version(),

@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
     folder = prepare(asked)
     from tests.faults import figures, report  # they read the environment
 
-    began = time.monotonic()
+    began, commit = time.monotonic(), report.commit()
     watch = Watch(asked.minutes, asked.only)
     print(f"About {asked.minutes:g} minutes; SEED={asked.seed}; histories are kept in {folder}")
     marks = "fault or not (cluster or browser or guide)"
@@ -116,6 +116,7 @@ def main(arguments: list[str]) -> int:
     run = report.Run(
         minutes=(time.monotonic() - began) / 60,
         meant=asked.minutes,
+        commit=commit,
         seed=asked.seed,
         figures=figures.together(figures.read(folder / "figures.jsonl")),
         only=asked.only,

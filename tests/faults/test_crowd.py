@@ -3,6 +3,7 @@ all the same."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,23 +13,28 @@ import pytest
 from deploy.services import allow_many_files
 from tests.conftest import eventlet_only
 from tests.faults import form
-from tests.faults.crowd import Idler, Loop, gather, idle, level, linger
+from tests.faults.checker import conclude, finish
+from tests.faults.crowd import Loop, gather, idle, level, linger
 from tests.faults.figures import figure
-from tests.faults.load import Lives
-from tests.faults.recorder import Logged, read_log
+from tests.faults.follower import Follower
+from tests.faults.load import PAUSE as LOAD_PAUSE
+from tests.faults.load import Newcomers
+from tests.faults.recorder import read_log
 from tests.support import accounts
 from tests.support.frames import HANDSHAKE
 from tests.support.http import request
 from tests.support.server import AppPy, Server
+from tests.support.snapshots import snapshot
 
 pytestmark = eventlet_only
 
 MANY = 10_000 if form.SOAK else 300
 LISTENERS = 20  # of these are concerned by what happens, the others are idle
 OWN_FILES = 500  # descriptors that the server and this process need beside the connections
-REQUESTS = 3_000 if form.SOAK else 150
+REQUESTS = 3_000 if form.SOAK else 60
 LINGERING = 1_000 if form.SOAK else 100
 PATIENCE = 45  # seconds: how long a connection may linger before the test gives up
+PACE = LOAD_PAUSE if form.SOAK else 1.0  # seconds between two tasks, in the end
 PAUSE = 2  # seconds between two drops: no pause that a timeout would see
 
 
@@ -47,38 +53,35 @@ def server(tmp_path: Path) -> Iterator[Server]:
         running.kill()
 
 
-def served(load: Lives) -> float:
+def check_served(row: str, *loads: Newcomers) -> None:
     """The share of the requests that succeeded, in percent."""
-    succeeded = load.statuses[200] + load.statuses[201]
-    return 100 * succeeded / sum(load.statuses.values())
-
-
-def missed(idlers: list[Idler], log: list[Logged], since: int) -> int:
-    """Events that did not come once and in order to each of them."""
-    expected = [one.seq for one in log if one.seq > since and one.type.startswith("task_")]
-    wrong = 0
-    for idler in idlers:
-        wrong += len(set(expected) ^ set(idler.seqs)) + (idler.seqs != sorted(set(idler.seqs)))
-    return wrong
+    statuses = sum((one.statuses for one in loads), Counter[int | None]())
+    requests = sum(statuses.values())
+    figure(row, "served", 100 * (statuses[200] + statuses[201]) / requests, requests)
 
 
 @pytest.mark.fault("crowd")
 def test_many_sockets(server: Server) -> None:
-    alice, bob = accounts.people(server.url, "Alice", "Bob")
-    since = int(alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"])
-    who = [alice if number < LISTENERS else bob for number in range(MANY)]
+    """While they arrive and once they are there; those of Alice and Charlie, who work, get what is
+    theirs, and those of Bob, who does not, get nothing."""
+    alice, bob, charlie = accounts.people(server.url, "Alice", "Bob", "Charlie")
+    who = [bob] * MANY
+    who[:LISTENERS] = [alice, charlie] * (LISTENERS // 2)
     with Loop() as loop:
-        makers = [partial(idle, server.port, person) for person in who]
-        idlers = loop.run(gather(makers), 120)
-        with Lives(alice, 2) as load:
+        with Newcomers(alice, 1) as load, Newcomers(charlie, 1, history=load.history) as other:
+            load.go_on(10)
+            makers = [partial(idle, server.port, person) for person in who]
+            idlers = loop.run(gather(makers), 120)
             load.go_on(REQUESTS, status=200, seconds=120)
+            other.go_on(10)
         log = read_log(server.instance)
-        concerned = idlers[:LISTENERS]
-        loop.run(level(concerned, log[-1].seq), 30)
+        loop.run(level(idlers[:LISTENERS], log), 30)
         assert not [one for one in idlers if one.ended]
-        figure("crowd", "served", served(load), sum(load.statuses.values()))
-        figure("crowd", "events", missed(concerned, log, since), MANY)
-        assert not [one for one in idlers[LISTENERS:] if one.seqs]
+        final = snapshot("sse", server.url, alice)[0] | snapshot("sse", server.url, charlie)[0]
+        sessions = [one.session for one in idlers[:LISTENERS]]
+        conclude("crowd", load.history, log, final, sessions, tries=MANY)
+        check_served("crowd", load, other)
+        assert not [one for one in idlers[LISTENERS:] if one.session.seen]
 
 
 TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\n"
@@ -100,17 +103,19 @@ NEVER = {
 
 @pytest.mark.fault("half_open")
 def test_half_open_and_slow_loris(server: Server) -> None:
+    """Honest clients come before, meanwhile, and until the last of them is gone."""
     alice = accounts.register(server.url, "Alice")
+    follower = Follower("sse", server.url, alice)
     kinds = [list(NEVER.values())[number % len(NEVER)] for number in range(LINGERING)]
     makers = [partial(linger, server.port, first, drops, PAUSE) for first, drops, _ in kinds]
-    with Loop() as loop:
+    with Loop() as loop, Newcomers(alice, 2) as load:
+        load.go_on(10)
         lingering = loop.begin(gather(makers, LINGERING))
-        with Lives(alice, 2) as load:
-            load.go_on(REQUESTS, status=200, seconds=PATIENCE)
-            if not form.SOAK:
-                load.over.set()  # honest requests cost what other tests need
-            ends = lingering.result(PATIENCE)
+        load.go_on(REQUESTS, status=200, seconds=PATIENCE)
+        load.pause = PACE  # honest requests cost what other tests need
+        ends = lingering.result(PATIENCE)
     for (_, came), (_, _, wanted) in zip(ends, kinds, strict=True):
         assert came.startswith(wanted) if wanted else not came
-    figure("half_open", "served", served(load), sum(load.statuses.values()))
+    finish("half_open", load.history, [follower], server.instance, tries=LINGERING)
+    check_served("half_open", load)
     figure("half_open", "reaped", max(seconds for seconds, _ in ends), len(ends))

@@ -3,10 +3,13 @@ once there is room again, without anybody doing anything."""
 
 from __future__ import annotations
 
+import itertools
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -15,33 +18,45 @@ import pytest
 
 from tests.conftest import sqlite_only
 from tests.faults import form
+from tests.faults.checker import finish
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
-from tests.faults.recorder import OK, Operation, Recorder, keep
+from tests.faults.recorder import OK, Operation, Recorder
+from tests.faults.speaker import Speaker
 from tests.support import accounts
-from tests.support.accounts import Person, unique
+from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest
-from tests.support.server import AppPy, Server
+from tests.support.server import AppPy, Server, running
+from tests.support.waits import until
 
 pytestmark = [sqlite_only, pytest.mark.fault("disk")]
 
-REFUSED = 20  # writes once it is full
+CYCLES = 4  # through all kinds of write, once it is full
 MEGABYTES = 200 if form.SOAK else 6  # of the small disk; each round leaves a megabyte of events
 ROOM = 300_000  # bytes that are left there for the test to fill
 PAGES = 200  # of a bounded database; an empty one has some fifty
 LONG = "d" * 9_000
 
-# Bounds every connection's database as soon as it is opened.
+# Bounds every connection's database as soon as it is opened; SIGUSR1 makes room.
 PROGRAM = f"""
-import sys
+import contextlib, signal, sqlite3, sys
 from app import main, server
-patch = server.patch
+patch, pages, opened = server.patch, {PAGES}, []
+def bound(connection, record=None):
+    connection.execute(f"PRAGMA max_page_count = {{pages}}")
+    opened.append(connection)
+def make_room(*_):
+    global pages
+    pages = 10 * pages
+    for connection in opened:
+        with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed
+            connection.execute(f"PRAGMA max_page_count = {{pages}}")
+    print("There is room", flush=True)
 def patch_and_bound(mode):
     patch(mode)
     from sqlalchemy import Engine, event
-    @event.listens_for(Engine, "connect")
-    def bound(connection, record):
-        connection.execute("PRAGMA max_page_count = {PAGES}")
+    event.listen(Engine, "connect", bound)
+    signal.signal(signal.SIGUSR1, make_room)
 server.patch = patch_and_bound
 sys.exit(main())
 """
@@ -55,6 +70,10 @@ sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))
 
 class Bounded(Server):
     program = ("-c", PROGRAM)
+
+    def make_room(self) -> None:
+        self.signal(signal.SIGUSR1)
+        until(lambda: "There is room" in self.log)
 
 
 class OnSmallDisk(AppPy):
@@ -94,25 +113,76 @@ def small(tmp_path: Path) -> Iterator[OnSmallDisk]:
         server.kill()
 
 
-def write(alice: Person, history: Recorder) -> Operation:
-    body = {"title": unique("Long"), "description": LONG}
-    return history.send(alice, "POST", "/tasks", body)
+class Writer:
+    """Somebody who writes in every way there is.  `history` has it, but for the logins."""
+
+    def __init__(self, person: Person) -> None:
+        self.person = person
+        self.speaker = Speaker(person.rest.url, person)
+        self.history = Recorder()
+        self.task = self.create().task_id
+
+    def body(self) -> dict[str, str]:
+        return {"title": unique("Long"), "description": unique(LONG)}
+
+    def create(self) -> Operation:
+        return self.history.send(self.person, "POST", "/tasks", self.body())
+
+    def change(self) -> Operation:
+        body = {"description": unique(LONG)}
+        return self.history.send(self.person, "PATCH", f"/tasks/{self.task}", body)
+
+    def delete(self) -> Operation:
+        """Of the newest task but the one that is changed."""
+        newest = self.person.rest.get("/tasks?limit=2&sort=-id").json()
+        [number, *_] = [task["id"] for task in newest if task["id"] != self.task]
+        return self.history.send(self.person, "DELETE", f"/tasks/{number}")
+
+    def make_two(self) -> Operation:
+        made, _ = self.history.send_at_once(self.person, [self.body(), self.body()])
+        return made
+
+    def say(self) -> Operation:
+        return self.history.send(self.person, "POST", "/tasks", self.body(), by=self.speaker)
+
+    def sign_in(self) -> int:
+        body = {"username": self.person.username, "password": PASSWORD}
+        return Rest(self.person.rest.url).post("/login", body).status_code
+
+    def once(self) -> dict[str, int | None]:
+        """The statuses of one of each, by name."""
+        kinds = (self.create, self.change, self.make_two, self.say, self.delete)
+        return {kind.__name__: kind().status for kind in kinds} | {"sign_in": self.sign_in()}
 
 
-def check_full(alice: Person, history: Recorder) -> None:
-    """Once it is full every answer says so, nobody hears of what was refused, and reads go on."""
-    while write(alice, history).outcome == OK:
-        pass
-    before = alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"]
-    statuses = [write(alice, history).status for _ in range(REFUSED)]
+DONE = (200, 201)
+# These may leave, or find, the room that they take; but for the others there is none for long.
+MAY_FIT = {"delete", "sign_in"}
+KINDS = {"create", "change", "make_two", "say"} | MAY_FIT
+
+
+def check_full(writer: Writer) -> int:
+    """Once it is full every kind of write is refused as it should be, and reads go on.  Returns
+    how many were refused."""
+    refused: list[tuple[str, int | None]] = []
+    for cycle in itertools.count(1):
+        while (status := writer.create().status) in DONE:
+            pass
+        refused.append(("create", status))
+        refused += [one for one in writer.once().items() if one[1] not in DONE]
+        kinds = {kind for kind, _ in refused} | MAY_FIT
+        if cycle >= CYCLES and kinds == KINDS:
+            break
+        assert cycle < 5 * CYCLES, kinds
+    rest = writer.person.rest
     reads = [
-        Rest(alice.rest.url, alice.token).get(path).status_code
+        Rest(rest.url, rest.token).get(path).status_code
         for path in ("/tasks", "/tasks?limit=1&sort=title", "/profile", "/health", "/activity")
     ]
-    figure("disk", "other", sum(status != 507 for status in statuses), len(statuses))
+    print(Counter(refused))
+    figure("disk", "other", sum(status != 507 for _, status in refused), len(refused))
     figure("disk", "reads", sum(status != 200 for status in reads), len(reads))
-    after = alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"]
-    figure("disk", "events", int(after) - int(before), len(statuses))
+    return len(refused)
 
 
 def check_whole(database: Path) -> None:
@@ -122,46 +192,41 @@ def check_whole(database: Path) -> None:
 
 
 def test_bounded_database(tmp_path: Path) -> None:
-    """`PRAGMA max_page_count`."""
+    """`PRAGMA max_page_count`, which is raised in the end."""
     server = Bounded(tmp_path)
-    try:
-        server.start()
+    with running(server):
         alice = accounts.register(server.url, "Alice")
-        follower, history = Follower("sse", server.url, alice), Recorder()
-        check_full(alice, history)
-        log = follower.finish(tmp_path)
-        keep("disk", history, log, [follower.session])
-        figure("disk", "events", follower.wrong(log), REFUSED)
-        assert server.stop() == 0
-        assert "Traceback" not in server.log
-    finally:
-        server.kill()
+        follower, writer = Follower("sse", server.url, alice), Writer(alice)
+        refused = check_full(writer)
+        server.make_room()
+        answers = writer.once()
+        figure("disk", "stuck", sum(status not in DONE for status in answers.values()), 1)
+        finish("disk", writer.history, [follower], tmp_path, tries=refused)
+        writer.speaker.hang_up()
     check_whole(tmp_path / "tasks.db")
 
 
 def test_small_disk(small: OnSmallDisk) -> None:
     """Filled by somebody else, who then makes room again; more than once."""
     small.start()
-    password = (small.folder / "admin_password").read_text().strip()
-    boss = accounts.sign_in(small.url, "admin", password)
-    follower, history = Follower("fiber", small.url, boss, "admin"), Recorder()
-    stuck = tries = 0
-    for tries in form.rounds("disk full", short=2, long=20, share=0.005):
+    alice = accounts.register(small.url, "Alice")
+    follower, writer = Follower("fiber", small.url, alice), Writer(alice)
+    stuck = rounds = refused = 0
+    for _ in form.rounds("disk full", short=2, long=20, share=0.005):
+        rounds += 1
         with ballast(small.folder):
-            check_full(boss, history)
-        answers = [history.send(boss, "POST", "/tasks", {"title": f"Room {tries}"})]
-        answers += [
-            history.send(boss, "DELETE", f"/tasks/{task['id']}")
-            for task in boss.rest.get("/tasks?limit=1000").json()
-        ]
-        stuck += sum(one.outcome != OK for one in answers)
-    figure("disk", "stuck", stuck, tries)
+            refused += check_full(writer)
+        stuck += sum(status not in DONE for status in writer.once().values())
+        for task in alice.rest.get("/tasks?limit=1000").json():
+            if task["id"] != writer.task:
+                done = writer.history.send(alice, "DELETE", f"/tasks/{task['id']}")
+                stuck += done.outcome != OK
+    figure("disk", "stuck", stuck, rounds)
+    writer.speaker.hang_up()
     database = small.copy()
-    log = follower.finish(small.instance, f"sqlite:///{database}")
-    keep("disk", history, log, [follower.session])
-    figure("disk", "events", follower.wrong(log), tries)
-    final = {task["id"]: task for task in boss.rest.get("/tasks?limit=1000").json()}
-    history.check(final, log)
+    finish(
+        "disk", writer.history, [follower], small.instance, f"sqlite:///{database}", tries=refused
+    )
     check_whole(database)
     assert small.stop() == 0
     assert "Traceback" not in small.log

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults import form
+from tests.faults.checker import finish
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
-from tests.faults.load import Lives
-from tests.faults.recorder import OK, Logged, keep
+from tests.faults.load import Lives, Speakers
+from tests.faults.recorder import OK, Logged
 from tests.support import accounts
 from tests.support.readers import TRANSPORTS
 from tests.support.server import Server
-from tests.support.snapshots import snapshot
 
 KILLS = 10  # of one server, before all is checked
 WRITERS = 3
@@ -47,21 +47,20 @@ def test_killed(start: Callable[..., Server], tmp_path: Path) -> None:
     dice = form.chance("killed")
     for number in form.rounds(f"{KILLS} times kill -9", short=1, long=20, share=0.25):
         server = start(tmp_path / str(number))
-        alice = accounts.register(server.url, "Alice")
-        transports = dice.sample(TRANSPORTS, 2)
-        followers = [Follower(transport, server.url, alice) for transport in transports]
-        with Lives(alice, WRITERS) as load:
+        alice, bob = accounts.people(server.url, "Alice", "Bob")
+        transports = dice.sample(TRANSPORTS, 3)
+        followers = [
+            Follower(transport, server.url, person)
+            for transport, person in zip(transports, (alice, alice, bob), strict=True)
+        ]
+        with Lives(alice, WRITERS) as load, Speakers(bob, 1, history=load.history) as spoken:
             kill_again_and_again(server, load, dice)
-        log = [follower.finish(server.instance) for follower in followers][-1]
-        keep("killed", load.history, log, [one.session for one in followers])
-        final, _, _ = snapshot("sse", server.url, alice)
+            spoken.go_on(2)
+        log = finish("killed", load.history, followers, server.instance, tries=KILLS)
         acknowledged = sum(one.outcome == OK for one in load.history.operations)
-        print(f"{acknowledged} acknowledged writes, {load.again} asked again, {len(log)} events")
+        again = load.again + spoken.again
+        print(f"{acknowledged} acknowledged writes, {again} asked again, {len(log)} events")
         assert load.again, "no kill came amid a request"
-        figure("killed", "lost", len(load.history.lost(final)), KILLS)
-        figure("killed", "torn", len(load.history.torn(log)), KILLS)
-        figure("killed", "events", sum(one.wrong(log) for one in followers), KILLS)
         figure("killed", "twice", made_twice(log), KILLS)
-        load.history.check(final, log)
         assert server.stop() == 0
         assert "Traceback" not in server.log

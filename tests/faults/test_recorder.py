@@ -24,8 +24,8 @@ ALICE, BOB, CHARLIE = 2, 3, 4
 
 
 def task(number: int, version: int = 1, **fields: Any) -> dict[str, Any]:
-    body = {"id": number, "title": "Sow", "user_id": ALICE, "assigned_to": BOB, "version": version}
-    return body | fields
+    people = {"user_id": ALICE, "created_by": ALICE, "assigned_to": BOB}
+    return {"id": number, "title": "Sow", **people, "version": version} | fields
 
 
 LOG = [
@@ -69,9 +69,12 @@ def operation(method: str, path: str, outcome: str, answer: Any = None, **body: 
 CREATED = operation("POST", "/tasks", OK, task(1), title="Sow")
 CHANGED = operation("PATCH", "/tasks/1", OK, task(1, 2, title="Reap"), title="Reap")
 DELETED = operation("DELETE", "/tasks/1", OK, {"message": "deleted"})
+KEPT = operation("DELETE", "/tasks/1", FAIL)
+UNCHANGED = operation("PATCH", "/tasks/1", FAIL, title="Sow")
 LOST = operation("POST", "/tasks", UNKNOWN, title="Sow")
 REFUSED = operation("POST", "/tasks", FAIL, title="Sow")
 MADE = [Logged(1, "task_created", 1, task(1))]
+GONE = Logged(2, "task_deleted", 1, task(1))
 TWICE = [*MADE, Logged(2, "task_created", 2, task(2))]
 OTHER = task(1, title="Other")
 WRONG: list[tuple[list[Operation], dict[int, Any], list[Logged]]] = [
@@ -83,6 +86,8 @@ WRONG: list[tuple[list[Operation], dict[int, Any], list[Logged]]] = [
         [Logged(1, "task_created", 1, task(1, title="Other"))],
     ),
     ([CREATED, DELETED], {1: task(1)}, MADE),
+    ([CREATED, KEPT], {}, [*MADE, GONE]),
+    ([CREATED, UNCHANGED], {1: task(1, 2)}, [*MADE, Logged(2, "task_updated", 1, task(1, 2))]),
     ([LOST], {1: task(1), 2: task(2)}, TWICE),
     ([REFUSED], {1: task(1)}, MADE),
     ([], {1: task(1, 2)}, MADE),
@@ -106,8 +111,8 @@ def test_right_writes() -> None:
     recorder([CREATED]).check({1: task(1)}, MADE)
     recorder([LOST]).check({1: task(1)}, MADE)
     recorder([LOST, REFUSED]).check({}, [])
-    deleted = [*MADE, Logged(2, "task_deleted", 1, task(1))]
-    recorder([CREATED, DELETED]).check({}, deleted)
+    recorder([CREATED, DELETED]).check({}, [*MADE, GONE])
+    recorder([CREATED, KEPT, UNCHANGED]).check({1: task(1)}, MADE)
 
 
 def test_fold() -> None:

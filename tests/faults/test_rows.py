@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.faults import tries
 from tests.faults.figures import Figure, figure, read, together
-from tests.faults.report import DOCUMENT, Run, held, table
-from tests.faults.rows import ROWS
+from tests.faults.report import DOCUMENT, Run, commit, document, held, table
+from tests.faults.rows import ROWS, WRONG
 from tests.support.server import ROOT
 
+FOUR_TESTS = """
+import pytest
+
+pytestmark = pytest.mark.fault("jwt", "expiry")
+
+@pytest.fixture
+def bad():
+    yield
+    raise OSError
+
+def test_good(): pass
+def test_bad(): assert False
+def test_bad_in_the_end(bad): pass
+def test_none(): pytest.skip()
+"""
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
@@ -58,12 +75,12 @@ class Outcome:
         yield from self.failed.values() if row == "expiry" else ()
 
 
-def run(figures: list[Figure], only: list[str], **failed: str) -> Run:
-    return Run(1, 1, 1, together(figures), Outcome(**failed), only)
+def run(figures: list[Figure], only: list[str], meant: float = 1, **failed: str) -> Run:
+    return Run(1, meant, "commit c0ffee", 1, together(figures), Outcome(**failed), only)
 
 
-def measure(row: str, promise: str, *measured: float) -> list[Figure]:
-    return [Figure(row, promise, one, one, 10, "") for one in measured]
+def measure(row: str, promise: str, *measured: float, tries: int = 10) -> list[Figure]:
+    return [Figure(row, promise, one, one, tries, "") for one in measured]
 
 
 def test_the_worst_of_all_tries_is_told() -> None:
@@ -85,6 +102,36 @@ def test_what_did_not_hold_is_said() -> None:
     failed = run(figures, ["expiry"], test_expiry="too late")
     assert not held(failed) and "too late" in table(failed)
     assert held(run(figures, ["expiry"]))
+
+
+def test_too_few_tries_of_a_whole_soak_hold_nothing() -> None:
+    """A short one is not asked to try as often."""
+    least, names = ROWS["killed"].least_tries, ROWS["killed"].promises
+    for count, meant, good in ((least, 35, True), (least - 1, 35, False), (least - 1, 5, True)):
+        figures = [one for name in names for one in measure("killed", name, 0, tries=count)]
+        found = run(figures, ["killed"], meant)
+        assert held(found) is good
+        assert (f"| {count} of {least} |" in table(found)) is not good
+    assert "at commit c0ffee: " in document(found)
+
+
+def test_a_commit_is_named() -> None:
+    """In the sources that somebody was given without their history there is none."""
+    assert re.fullmatch("commit [0-9a-f]{12}( and changes)?|no known commit", commit())
+
+
+def test_each_test_is_a_try(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails has found something, even if only its fixture noticed."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = fault\n")
+    (tmp_path / "test_tries.py").write_text(FOUR_TESTS)
+    monkeypatch.setenv("FIGURES", str(tmp_path / "figures"))
+    monkeypatch.setenv("PYTEST_CURRENT_TEST", "")  # the inner run takes it away
+    plugins = ("cacheprovider", "xdist", "timeout", "faulthandler")
+    off = [flag for name in plugins for flag in ("-p", f"no:{name}")]
+    pytest.main([*off, "-c", str(tmp_path / "pytest.ini"), str(tmp_path)], [tries])
+    found = read(tmp_path / "figures")
+    assert {(one.row, one.promise) for one in found} == {("jwt", WRONG)}
+    assert [one.most for one in found] == [0, 1, 1]
 
 
 def test_a_figure_is_kept_and_held_against_its_promise(

@@ -21,6 +21,8 @@ logging.getLogger("engineio.client").setLevel(logging.CRITICAL)
 class Rest:
     """One REST client.  `token` goes into each request when there is one."""
 
+    transport = "rest"
+
     def __init__(self, url: str, token: str | None = None) -> None:
         self.url = url
         self.token = token
@@ -34,6 +36,10 @@ class Rest:
         return self.session.request(
             method, self.url + path, headers=headers, timeout=TIMEOUT, **options
         )
+
+    def hang_up(self) -> None:
+        """End the kept connections; the next request makes another."""
+        self.session.close()
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return self.request("GET", path, **options)

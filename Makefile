@@ -90,7 +90,7 @@ soak: install-dev  ## Break it in every known way for 35 minutes, into docs/reli
 test-postgresql: install-dev  ## Run the whole suite on a private PostgreSQL
 	@DATABASE=postgresql $(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
-test-cluster: install-dev  ## Run the tests of a whole installation: five processes behind nginx
+test-cluster: install-dev  ## Run the tests of a whole installation: six processes behind nginx
 	@$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
 test-browser: install-dev  ## Run the tests of the board, in Chromium

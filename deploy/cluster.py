@@ -109,7 +109,12 @@ class Gateway(Service):
 
 
 class Cluster:
-    """All of it; `settings` go to every process beside those that it cannot do without."""
+    """All of it; `settings` go to every process beside those that it cannot do without.
+
+    `counts` is how many processes each service has.
+    """
+
+    counts: Mapping[str, int] = PROCESSES
 
     def __init__(self, port: int | None = None, **settings: str) -> None:
         self.closing = ExitStack()
@@ -125,7 +130,7 @@ class Cluster:
             self.redis = self._run(Redis())
             self.settings = self._settings()
             self._migrate()
-            for name, count in PROCESSES.items():
+            for name, count in self.counts.items():
                 for _ in range(count):
                     self.processes.append(self._run(Process(name, self.settings)))
             self.gateway = self._run(Gateway(self.processes, self.wanted_port))

@@ -28,6 +28,7 @@ BACKLOG = 4096
 UNSENT = 1 << 17  # bytes that the kernel keeps for a connection, beside those on their way
 CONNECTIONS = 20_000
 FAREWELL_SECONDS = 0.3
+NEW_SECONDS = 0.5  # for the first request on a new connection, when the server stops
 GRACE_SECONDS = 8  # for requests under way; the whole stop stays under ten
 HASHING_THREADS = 2
 
@@ -200,6 +201,8 @@ def _signal_pipe() -> int:
 
 
 def _serve_threads(app: Flask, listener: socket.socket) -> None:
+    from socketserver import BaseServer
+
     from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
     from task_app import jobs
@@ -219,6 +222,19 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
 
     class Server(ThreadedWSGIServer):
         daemon_threads = True
+        timeout = 0  # seconds for which `handle_request` waits for a connection
+        drained = False
+
+        def handle_timeout(self) -> None:
+            self.drained = True
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            under_way.connected(request)
+            super().process_request(request, client_address)
+
+        def shutdown_request(self, request: Any) -> None:
+            under_way.gone(request)
+            super().shutdown_request(request)
 
     under_way = _UnderWay(app)
     host, port = listener.getsockname()[:2]
@@ -227,31 +243,38 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     listener.close()
     signals = _signal_pipe()
     jobs.start(app)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    # Not werkzeug's: it closes the listener at once, under whoever is in its queue.
+    threading.Thread(target=BaseServer.serve_forever, args=(server,), daemon=True).start()
     _announce(app, port)
     os.read(signals, 1)
     log.info("stopping")
     _say_goodbye(app)
     time.sleep(FAREWELL_SECONDS)  # what was sent before the stop is let in
     server.shutdown()
+    # Whoever is in the queue has connected and may have sent all of a request, or is about to.
+    while not server.drained:
+        server.handle_request()
     server.server_close()
+    under_way.wait_for_new(NEW_SECONDS)
     _send_away()
     under_way.wait(GRACE_SECONDS)
 
 
 class _UnderWay:
-    """A WSGI application around another that knows how many requests are in it."""
+    """A WSGI application around another that knows how many requests are in it, and from which
+    connections none has come yet."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
         self.count = 0
+        self.new: set[Any] = set()
         self.changed = threading.Condition()
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         from werkzeug.wsgi import ClosingIterator
 
         self._add(1)
+        self.gone(environ.get("werkzeug.socket"))
         try:
             # Werkzeug reads away what an application has left of a body, and waits for ten
             # megabytes of it: a DELETE whose body came late was never ended.
@@ -269,9 +292,23 @@ class _UnderWay:
             self.count += number
             self.changed.notify_all()
 
-    def wait(self, seconds: float) -> None:
-        """Until none is left, or `seconds` have passed."""
-        deadline = time.monotonic() + seconds
+    def connected(self, connection: Any) -> None:
+        """Whoever has connected is about to send a request."""
         with self.changed:
-            while self.count and (left := deadline - time.monotonic()) > 0:
-                self.changed.wait(left)
+            self.new.add(connection)
+
+    def gone(self, connection: Any) -> None:
+        """It has sent one, or it ended."""
+        with self.changed:
+            self.new.discard(connection)
+            self.changed.notify_all()
+
+    def wait_for_new(self, seconds: float) -> None:
+        """Until every connection has sent a request, or `seconds` have passed."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.new, seconds)
+
+    def wait(self, seconds: float) -> None:
+        """Until no request is left, or `seconds` have passed."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.count, seconds)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from deploy.services import Missing, program
+from deploy.services import Missing, Redis, program
 from tests.faults.tries import (  # noqa: F401 - hooks
     pytest_runtest_makereport,
     pytest_runtest_teardown,
@@ -86,6 +86,18 @@ def postgresql() -> Iterator[Databases]:
         yield databases.start()
     finally:
         databases.server.discard()
+
+
+@pytest.fixture(scope="module")
+def redis_server() -> Iterator[Redis]:
+    """A private Redis."""
+    require("redis-server")
+    running = Redis()
+    try:
+        running.start()
+        yield running
+    finally:
+        running.discard()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ import json
 import resource
 import signal
 import socket as sockets
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from tests.support.http import connect, read
 from tests.support.readers import dial
 from tests.support.server import Server
 from tests.support.snapshots import Background
+from tests.support.waits import until
 
 MANY = 1300  # eventlet.wsgi as it comes stops at 1 024
 # How each library says that it could not connect.
@@ -93,6 +95,28 @@ def test_idle_connections_do_not_delay_the_stop(start: Callable[..., Server]) ->
         assert server.stop() == 0
         assert time.monotonic() - began < 5
         assert idle.recv(1) == b""
+
+
+QUEUED = 20  # connections
+FAREWELL_OVER = 0.5  # seconds
+
+
+def test_who_is_in_the_queue_when_it_stops(start: Callable[..., Server]) -> None:
+    """They have connected, and are answered: a gateway that was not could not know whether it may
+    ask another process."""
+    server = start()
+    server.signal()
+    until(lambda: "stopping" in server.log)
+    server.signal(signal.SIGSTOP)  # so that it comes to its end with all of them in the queue
+    queue = [connect(server) for _ in range(QUEUED)]
+    for one in queue:
+        one.sendall(request("GET", "/tasks"))
+    threading.Event().wait(FAREWELL_OVER)  # its time goes on
+    server.signal(signal.SIGCONT)
+    assert [read(one)[0] for one in queue] == [401] * QUEUED
+    for one in queue:
+        one.close()
+    assert server.wait() == 0
 
 
 def come_back(server: Server, person: Person, transport: str) -> None:

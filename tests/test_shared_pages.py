@@ -18,7 +18,6 @@ from task_app import create_app, shared_pages
 from task_app.jsonio import dumps_bytes
 from task_app.pages import Page
 from task_app.shared_pages import FEWEST_ITEMS, MOST_BYTES, TAG_BYTES, SharedPages
-from tests.conftest import require
 from tests.support import accounts
 from tests.support.accounts import Person, unique
 from tests.support.clients import Rest
@@ -32,21 +31,10 @@ QUESTION: tuple[Any, ...] = ("task_list", 7, ("limit", 50), ("sort", "-id"))
 WAIT_SECONDS = 0.5  # what a request waits for a Redis that hangs, on a busy machine
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Redis]:
-    require("redis-server")
-    running = Redis()
-    try:
-        running.start()
-        yield running
-    finally:
-        running.discard()
-
-
 @pytest.fixture
-def kept(service: Redis) -> Iterator[redis.Redis]:
+def kept(redis_server: Redis) -> Iterator[redis.Redis]:
     """What is in Redis; nothing at first."""
-    with redis.Redis.from_url(service.url) as client:
+    with redis.Redis.from_url(redis_server.url) as client:
         client.flushall()
         yield client
 
@@ -56,10 +44,10 @@ def kept(service: Redis) -> Iterator[redis.Redis]:
 
 @pytest.fixture(scope="module")
 def pair(
-    postgresql: Databases, service: Redis, tmp_path_factory: pytest.TempPathFactory
+    postgresql: Databases, redis_server: Redis, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[list[Server]]:
     instance = tmp_path_factory.mktemp("instance")
-    settings = {"DATABASE_URL": postgresql.of(instance), "REDIS_URL": service.url}
+    settings = {"DATABASE_URL": postgresql.of(instance), "REDIS_URL": redis_server.url}
     servers = [Server(instance, **settings) for _ in range(2)]
     try:
         yield [server.start() for server in servers]
@@ -143,16 +131,16 @@ def test_short_pages_are_not_worth_it(pair: list[Server], kept: redis.Redis) -> 
 
 @pytest.mark.parametrize("fault", ["hangs", "is killed"])
 def test_redis_goes_and_comes_back(
-    pair: list[Server], alice: Person, service: Redis, kept: redis.Redis, fault: str
+    pair: list[Server], alice: Person, redis_server: Redis, kept: redis.Redis, fault: str
 ) -> None:
     here, there = (Rest(server.url, alice.token) for server in pair)
     here.get("/tasks")
     until(kept.dbsize)
-    assert service.process is not None
+    assert redis_server.process is not None
     if fault == "hangs":
-        service.process.send_signal(signal.SIGSTOP)
+        redis_server.process.send_signal(signal.SIGSTOP)
     else:
-        service.kill()
+        redis_server.kill()
     try:
         took = []
         for number in range(60):
@@ -162,9 +150,9 @@ def test_redis_goes_and_comes_back(
             assert (answer.status_code, len(answer.json())) == (200, 20)
     finally:
         if fault == "hangs":
-            service.process.send_signal(signal.SIGCONT)
+            redis_server.process.send_signal(signal.SIGCONT)
         else:
-            service.start()
+            redis_server.start()
     took.sort()
     print(f"reads while Redis {fault}: {took[30] * 1000:.0f} ms, at most {took[-1] * 1000:.0f}")
     assert took[-1] < WAIT_SECONDS
@@ -187,7 +175,7 @@ Sharer = Callable[..., SharedPages]
 
 
 @pytest.fixture
-def sharer(service: Redis, tmp_path: Path) -> Sharer:
+def sharer(redis_server: Redis, tmp_path: Path) -> Sharer:
     """One process's end, by its settings."""
 
     def make(**settings: str) -> SharedPages:
@@ -195,7 +183,7 @@ def sharer(service: Redis, tmp_path: Path) -> Sharer:
             "INSTANCE_PATH": str(tmp_path),
             "DATABASE_URL": "postgresql://tasks@db.example/tasks",
             "JWT_SECRET_KEY": SECRET,
-            "REDIS_URL": service.url,
+            "REDIS_URL": redis_server.url,
         }
         sharing = SharedPages()
         sharing.start(create_app(Config(environ | settings, async_mode="threading")))

@@ -1,1 +1,1 @@
-"""The whole installation: five processes, PostgreSQL, Redis, nginx (`make test-cluster`)."""
+"""The whole installation: six processes, PostgreSQL, Redis, nginx (`make test-cluster`)."""

@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from deploy.cluster import Cluster, Gateway, Process
+from deploy.cluster import PROCESSES, Cluster, Gateway, Process
 from task_app.presence import SILENT_SECONDS
 from tests.conftest import require
 from tests.contracts.conftest import client  # noqa: F401 - a fixture of the families' tests
@@ -34,8 +35,10 @@ SETTLED_SECONDS = SILENT_SECONDS + 10
 
 
 class Installed(Cluster):
-    """With the names that a test knows a server by; `more` are processes that it was given."""
+    """With the names that a test knows a server by, and of each service a process that stands in
+    for the other; `more` are processes that it was given."""
 
+    counts: ClassVar = {**PROCESSES, "users": 2}
     more: Sequence[Process] = ()
 
     @property
@@ -56,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(180))  # the first of them starts eleven programs
+            item.add_marker(pytest.mark.timeout(180))  # the first of them starts twelve programs
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -12,19 +12,14 @@ import pytest
 from deploy.cluster import Process
 from tests.cluster.conftest import Installed
 from tests.faults import form
+from tests.faults.checker import finish
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
 from tests.faults.load import Lives, Load
-from tests.faults.recorder import (
-    OK,
-    Logged,
-    Operation,
-    Session,
-    check_delivery,
-    keep,
-    read_log,
-)
+from tests.faults.reads import Reads
+from tests.faults.recorder import OK, Logged, Operation, Session, check_delivery, read_log
 from tests.support import accounts
+from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
 from tests.support.readers import TRANSPORTS, Reader, connect
 from tests.support.snapshots import snapshot
@@ -91,28 +86,36 @@ class Once(Lives):
         done = self.send(client, method, path, body)
         return done if done.outcome == OK else None
 
-    @property
-    def failed(self) -> int:
-        return sum(count for status, count in self.statuses.items() if status not in (200, 201))
+
+def writers(cluster: Installed, alice: Person, bob: Person, threads: int) -> tuple[Once, Once]:
+    """Both at the gateway, with one history; `threads` are hers."""
+    hers = Once(alice, threads, cluster.url)
+    return hers, Once(bob, 1, cluster.url, hers.history)
+
+
+def go_on(loads: Iterable[Load], count: int) -> None:
+    """Until each of them was served so often."""
+    for load in loads:
+        load.go_on(count, 200 if isinstance(load, Reads) else 201)
 
 
 def check_lives(
-    followers: list[Follower], cluster: Installed, row: str, load: Once, tries: int
+    followers: list[Follower], cluster: Installed, row: str, loads: Sequence[Load], tries: int
 ) -> None:
-    """No request failed, each change was made once, and everybody heard of it once."""
-    log = [
-        follower.finish(cluster.instance, cluster.settings["DATABASE_URL"])
-        for follower in followers
-    ][-1]
-    keep(row, load.history, log, [one.session for one in followers])
-    figure(row, "failed", load.failed, sum(load.statuses.values()))
-    figure(row, "events", sum(one.wrong(log) for one in followers), tries)
-    sent = Counter(one.method for one in load.history.operations)
-    base = min(one.session.base for one in followers)
+    """No request failed, each change was made once, and everybody heard of their own once."""
+    history, database = loads[0].history, cluster.settings["DATABASE_URL"]
+    since = min(one.session.base for one in followers)
+    log = finish(row, history, followers, cluster.instance, database, tries=tries, since=since)
+    statuses = sum((Counter(one.statuses) for one in loads), Counter())
+    failed = sum(count for status, count in statuses.items() if status not in (200, 201))
+    print([(one.method, one.path, one.status) for load in loads for one in load.refused[:3]])
+    figure(row, "failed", failed, sum(statuses.values()))
+    sent = Counter(one.method for one in history.operations if one.outcome == OK)
+    people = {one.person.id for one in followers}
     kinds = Counter(
         one.type
         for one in log
-        if one.seq > base and one.type.startswith("task_") and one.may_see(load.person.id, "member")
+        if one.type.startswith("task_") and any(one.may_see(who, "member") for who in people)
     )
     assert kinds == {
         "task_created": sent["POST"],
@@ -124,17 +127,19 @@ def check_lives(
 @pytest.mark.fault("process")
 def test_its_process_dies(cluster: Installed, notifications: list[Process]) -> None:
     """The clients of a killed process go on at the gateway, which finds another."""
-    alice = accounts.register(cluster.url, "Alice")
+    alice, bob = accounts.people(cluster.url, "Alice", "Bob")
     followers = [Follower(transport, cluster.url, alice) for transport in TRANSPORTS]
-    with Once(alice, 2, cluster.url) as load:
+    followers.append(Follower("sse", cluster.url, bob))
+    hers, his = loads = writers(cluster, alice, bob, 2)
+    with hers, his:
         for tries in form.rounds("a process of many", short=2, long=30, share=0.08):
-            load.go_on(10)
+            go_on(loads, 5)
             victim = notifications[tries % len(notifications)]
             victim.kill()
-            load.go_on(10)
+            go_on(loads, 5)
             victim.start()
-        load.go_on(10)
-    check_lives(followers, cluster, "process", load, tries)
+        go_on(loads, 5)
+    check_lives(followers, cluster, "process", loads, tries)
     away = [seconds for one in followers for seconds in one.away]
     assert away, "nobody was connected to a process that was killed"
     figure("process", "back", max(away), len(away))
@@ -145,39 +150,45 @@ def test_no_request_fails_when_its_process_is_killed(
     cluster: Installed, tasks: list[Process]
 ) -> None:
     """`kill -9` of one process after the other: the gateway sends what they were at to another."""
-    alice = accounts.register(cluster.url, "Alice")
-    followers = [Follower("sse", cluster.url, alice)]
-    with Once(alice, 4, cluster.url) as load:
+    alice, bob = accounts.people(cluster.url, "Alice", "Bob")
+    followers = [Follower("sse", cluster.url, alice), Follower("gin", cluster.url, bob)]
+    hers, his = loads = writers(cluster, alice, bob, 4)
+    with hers, his:
         for tries in form.rounds("the process of a request", short=2, long=30, share=0.08):
             process = tasks[tries % len(tasks)]
-            load.go_on(5)
+            go_on(loads, 3)
             process.kill()
-            load.go_on(5)
+            go_on(loads, 3)
             process.start()
-        load.go_on(5)
-    check_lives(followers, cluster, "process", load, tries)
+        go_on(loads, 3)
+    check_lives(followers, cluster, "process", loads, tries)
 
 
 @pytest.mark.fault("rolling")
 def test_rolling_restart(cluster: Installed) -> None:
-    """One process after the other, under load: no request fails, nobody misses anything."""
-    alice = accounts.register(cluster.url, "Alice")
-    # (Nobody stands in for the one process of users.)
-    processes = cluster.of("tasks") + cluster.of("notifications")
+    """One process after the other, under load: no request fails, nobody misses anything.
+
+    Of every service: others sign in and ask for their profile meanwhile.
+    """
+    alice, bob = accounts.people(cluster.url, "Alice", "Bob")
     followers = [Follower(transport, cluster.url, alice) for transport in TRANSPORTS]
+    followers.append(Follower("sse", cluster.url, bob))
+    hers, his = writers(cluster, alice, bob, 2)
+    reads = Reads(bob, 1, cluster.url, signing_in=True)
+    loads = (hers, his, reads)
     exits: list[float] = []
     codes: list[int] = []
-    with Once(alice, 2, cluster.url) as load:
+    with hers, his, reads:
         for _ in form.rounds("through all processes", short=1, long=10, share=0.17):
-            for process in processes:
-                load.go_on(10)
+            for process in cluster.processes:
+                go_on(loads, 5)
                 began = time.monotonic()
                 codes.append(process.stop())
                 exits.append(time.monotonic() - began)
-                load.go_on(10)
+                go_on(loads, 5)
                 process.start()
-        load.go_on(10)
-    check_lives(followers, cluster, "rolling", load, len(exits))
+        go_on(loads, 5)
+    check_lives(followers, cluster, "rolling", loads, len(exits))
     away = [seconds for one in followers for seconds in one.away]
     figure("rolling", "back", max(away), len(away))
     figure("rolling", "exit", max(exits), len(exits))

@@ -162,12 +162,14 @@ def log_of(cluster: Installed) -> list[Logged]:
 def test_when_nobody_answers(cluster: Installed, alice: Person) -> None:
     """As the processes' own errors are."""
     answers = []
-    [users] = cluster.of("users")
-    users.kill()
+    users = cluster.of("users")
+    for one in users:
+        one.kill()
     try:
         answers = [alice.rest.get("/profile"), alice.rest.put("/profile", {"username": "Ada"})]
     finally:
-        users.start()
+        for one in users:
+            one.start()
     for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (502, "no_answer")
         assert answer.json().keys() == {"error", "message", "code"}

@@ -5,8 +5,9 @@
     recorder.py   what each client sent and what came back; what is right and what is wrong
     checker.py    finish(row, history, followers, …): the end of a run, where all of it must hold
     load.py       writers that go on while something breaks, over REST or (speaker.py) Socket.IO
-    follower.py   readers that come back and resume
-    tries.py      a test of bad input is a try, whether it passes or fails
+    reads.py      readers that do, over REST
+    follower.py   listeners that come back and resume
+    delays.py     how long events took, of every write
     form.py       short forms for `make test`, long ones for `make soak`; seeds
     soak.py       `make soak`: all of them, and the table in docs/reliability.md
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlencode
@@ -29,12 +30,13 @@ CONTROL = ("ready", "resync", "pong", "ack", "error", "message", "connect_error"
 
 @dataclass(frozen=True)
 class Seen:
-    """One event as it came: `kind` is its type as the dialect says it."""
+    """One event as it came, and when (monotonic): `kind` is its type as the dialect says it."""
 
     seq: int
     kind: str
     task_id: int | None
     body: Any
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 class Reader:
@@ -221,8 +223,10 @@ class StreamReader(Reader):
         self.keep(Seen(int(seq), event["event"], body.get("task"), body))
 
     def close(self) -> None:
-        found = self.response.raw._fp.fp.raw._sock  # whether the connection is kept or not
-        found.shutdown(socket.SHUT_RDWR)
+        stream = self.response.raw._fp.fp  # whether the connection is kept or not
+        # There is none once the end has been read, as by who closes a second time.
+        if stream is not None and stream.raw._sock is not None:
+            stream.raw._sock.shutdown(socket.SHUT_RDWR)
         self.until_ended()
         self.response.close()
 

@@ -37,25 +37,24 @@ ROOM = 300_000  # bytes that are left there for the test to fill
 PAGES = 200  # of a bounded database; an empty one has some fifty
 LONG = "d" * 9_000
 
-# Bounds every connection's database as soon as it is opened; SIGUSR1 makes room.
+# Bounds the database for each transaction, in the thread whose it is; SIGUSR1 makes room.
 PROGRAM = f"""
-import contextlib, signal, sqlite3, sys
+import signal, sys
 from app import main, server
-patch, pages, opened = server.patch, {PAGES}, []
-def bound(connection, record=None):
-    connection.execute(f"PRAGMA max_page_count = {{pages}}")
-    opened.append(connection)
+patch, pages = server.patch, {PAGES}
 def make_room(*_):
     global pages
     pages = 10 * pages
-    for connection in opened:
-        with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed
-            connection.execute(f"PRAGMA max_page_count = {{pages}}")
     print("There is room", flush=True)
 def patch_and_bound(mode):
     patch(mode)
-    from sqlalchemy import Engine, event
-    event.listen(Engine, "connect", bound)
+    from task_app.database import _Pool
+    take = _Pool.take
+    def bounded(pool):
+        session = take(pool)
+        session.driver.execute(f"PRAGMA max_page_count = {{pages}}").close()
+        return session
+    _Pool.take = bounded
     signal.signal(signal.SIGUSR1, make_room)
 server.patch = patch_and_bound
 sys.exit(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest
 from tests.support.server import AppPy, Server, running
-from tests.support.waits import until
 
 pytestmark = [sqlite_only, pytest.mark.fault("disk")]
 
@@ -37,26 +35,22 @@ ROOM = 300_000  # bytes that are left there for the test to fill
 PAGES = 200  # of a bounded database; an empty one has some fifty
 LONG = "d" * 9_000
 
-# Bounds every connection's database as soon as it is opened; SIGUSR1 makes room.
+# Bounds the database for each transaction, in the thread whose it is, until there is a file `room`.
+# (A signal would not do: the server takes any for the one to stop.)
 PROGRAM = f"""
-import contextlib, signal, sqlite3, sys
+import os, sys
 from app import main, server
-patch, pages, opened = server.patch, {PAGES}, []
-def bound(connection, record=None):
-    connection.execute(f"PRAGMA max_page_count = {{pages}}")
-    opened.append(connection)
-def make_room(*_):
-    global pages
-    pages = 10 * pages
-    for connection in opened:
-        with contextlib.suppress(sqlite3.ProgrammingError):  # it was closed
-            connection.execute(f"PRAGMA max_page_count = {{pages}}")
-    print("There is room", flush=True)
+patch, room = server.patch, os.path.join(os.environ["INSTANCE_PATH"], "room")
 def patch_and_bound(mode):
     patch(mode)
-    from sqlalchemy import Engine, event
-    event.listen(Engine, "connect", bound)
-    signal.signal(signal.SIGUSR1, make_room)
+    from task_app.database import _Pool
+    take = _Pool.take
+    def bounded(pool):
+        session = take(pool)
+        pages = {PAGES} * (10 if os.path.exists(room) else 1)
+        session.driver.execute(f"PRAGMA max_page_count = {{pages}}").close()
+        return session
+    _Pool.take = bounded
 server.patch = patch_and_bound
 sys.exit(main())
 """
@@ -72,8 +66,7 @@ class Bounded(Server):
     program = ("-c", PROGRAM)
 
     def make_room(self) -> None:
-        self.signal(signal.SIGUSR1)
-        until(lambda: "There is room" in self.log)
+        (self.instance / "room").touch()
 
 
 class OnSmallDisk(AppPy):

@@ -226,12 +226,9 @@ def _signal_pipe() -> int:
     return readable
 
 
-def _serve_threads(app: Flask, listener: socket.socket) -> None:
-    from socketserver import BaseServer
-
+def _threaded(under_way: _UnderWay, listener: socket.socket) -> Any:
+    """Werkzeug's server, a thread for each connection; takes the listener over."""
     from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
-
-    from task_app import jobs
 
     class Handler(StrictRequests, WSGIRequestHandler):
         protocol_version = "HTTP/1.1"  # keeps connections
@@ -262,11 +259,21 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
             under_way.gone(request)
             super().shutdown_request(request)
 
-    under_way = _UnderWay(app)
     host, port = listener.getsockname()[:2]
     # Given a descriptor, werkzeug duplicates it; left to bind by itself, it exits in its own words.
     server = Server(host, port, under_way, handler=Handler, fd=listener.fileno())
     listener.close()
+    return server
+
+
+def _serve_threads(app: Flask, listener: socket.socket) -> None:
+    from socketserver import BaseServer
+
+    from task_app import jobs
+
+    under_way = _UnderWay(app)
+    port = listener.getsockname()[1]
+    server = _threaded(under_way, listener)
     signals = _signal_pipe()
     jobs.start(app)
     # Not werkzeug's: it closes the listener at once, under whoever is in its queue.

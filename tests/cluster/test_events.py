@@ -15,12 +15,12 @@ from tests.faults import form
 from tests.faults.checker import finish
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
-from tests.faults.load import Lives, Load
+from tests.faults.load import Lives, Load, Speakers
 from tests.faults.reads import Reads
-from tests.faults.recorder import OK, Logged, Operation, Session, check_delivery, read_log
+from tests.faults.recorder import OK, Client, Logged, Operation, Session, check_delivery, read_log
 from tests.support import accounts
 from tests.support.accounts import Person
-from tests.support.clients import Rest, Socket
+from tests.support.clients import Socket
 from tests.support.readers import TRANSPORTS, Reader, connect
 from tests.support.snapshots import snapshot
 
@@ -82,7 +82,7 @@ def test_counts_over_all_processes(
 class Once(Lives):
     """Sends nothing twice: what fails has failed."""
 
-    def insist(self, client: Rest, method: str, path: str, body: Any = None) -> Operation | None:
+    def insist(self, client: Client, method: str, path: str, body: Any = None) -> Operation | None:
         done = self.send(client, method, path, body)
         return done if done.outcome == OK else None
 
@@ -165,20 +165,23 @@ def test_no_request_fails_when_its_process_is_killed(
 
 
 @pytest.mark.fault("rolling")
+@pytest.mark.timeout(300)
 def test_rolling_restart(cluster: Installed) -> None:
     """One process after the other, under load: no request fails, nobody misses anything.
 
-    Of every service: others sign in and ask for their profile meanwhile.
+    Of every service: meanwhile somebody signs in and asks for the profile, again and again, and
+    writes by a socket, asking again for what was not acknowledged when that was cut.
     """
     alice, bob = accounts.people(cluster.url, "Alice", "Bob")
     followers = [Follower(transport, cluster.url, alice) for transport in TRANSPORTS]
     followers.append(Follower("sse", cluster.url, bob))
-    hers, his = writers(cluster, alice, bob, 2)
+    hers = Once(alice, 2, cluster.url)
+    spoken = Speakers(bob, 1, cluster.url, hers.history)
     reads = Reads(bob, 1, cluster.url, signing_in=True)
-    loads = (hers, his, reads)
+    loads = (hers, spoken, reads)
     exits: list[float] = []
     codes: list[int] = []
-    with hers, his, reads:
+    with hers, spoken, reads:
         for _ in form.rounds("through all processes", short=1, long=10, share=0.17):
             for process in cluster.processes:
                 go_on(loads, 5)
@@ -188,7 +191,7 @@ def test_rolling_restart(cluster: Installed) -> None:
                 go_on(loads, 5)
                 process.start()
         go_on(loads, 5)
-    check_lives(followers, cluster, "rolling", loads, len(exits))
+    check_lives(followers, cluster, "rolling", (hers, reads), len(exits))
     away = [seconds for one in followers for seconds in one.away]
     figure("rolling", "back", max(away), len(away))
     figure("rolling", "exit", max(exits), len(exits))

@@ -8,6 +8,7 @@
     reads.py      readers that do, over REST
     follower.py   listeners that come back and resume
     delays.py     how long events took, of every write
+    tries.py      a test of bad input is a try, whether it passes or fails
     form.py       short forms for `make test`, long ones for `make soak`; seeds
     soak.py       `make soak`: all of them, and the table in docs/reliability.md
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from tests.faults.load import Load
+from tests.faults.recorder import Client
 from tests.support.accounts import PASSWORD, Person
-from tests.support.clients import Rest
 
 
 class Reads(Load):
@@ -27,6 +27,6 @@ class Reads(Load):
             who = {"username": person.username, "password": PASSWORD}
             self.requests.append(("POST", "/login", who))
 
-    def write(self, client: Rest, title: str) -> None:
+    def write(self, client: Client, title: str) -> None:
         for method, path, body in self.requests:
             self.send(client, method, path, body)

@@ -22,8 +22,8 @@ def memory(server: Server) -> int:
 
 class Lost:
     """What of a wait for a server was not its doing: the time in which it or the thread that waits
-    was ready to run and the machine's other work had the cores, and that in which this process was
-    at work itself, as its collector may be.
+    was ready to run and the machine's other work had the cores, and that in which the latter was at
+    work itself, as the collector may be.
 
     On eventlet the hub's thread serves all; those that hash passwords for it do not count, whose
     waits are none of the client's.  Where each client has a thread, one waits for what another
@@ -34,7 +34,7 @@ class Lost:
         assert server.process
         self.process = Path(f"/proc/{server.process.pid}")
         self.own = Path(f"/proc/self/task/{threading.get_native_id()}")
-        self.before, self.worked = self._read(), time.process_time()
+        self.before, self.worked = self._read(), time.thread_time()
 
     def _read(self) -> dict[Path, float]:
         threads = [self.process] if ASYNC_MODE == "eventlet" else (self.process / "task").iterdir()
@@ -43,7 +43,7 @@ class Lost:
     def seconds(self) -> float:
         """Since then."""
         waited = [now - self.before.get(one, 0.0) for one, now in self._read().items()]
-        return sum(waited) + time.process_time() - self.worked
+        return sum(waited) + time.thread_time() - self.worked
 
 
 def queued(thread: Path) -> float:

@@ -15,6 +15,8 @@ from statistics import median
 
 import pytest
 
+from task_app.realtime.engine import GROWTH, LONGEST_PAUSE
+from tests.conftest import engine_only
 from tests.faults import form
 from tests.faults.figures import figure
 from tests.faults.rows import ROWS
@@ -23,19 +25,20 @@ from tests.support import accounts
 from tests.support.accounts import Person
 from tests.support.frames import Bytes
 from tests.support.hurried import Hurried
-from tests.support.process import port, until_dropped
+from tests.support.process import pending, port, until_dropped
 from tests.support.readers import Reader, connect
 from tests.support.server import ASYNC_MODE, ENGINE, Server, running
 from tests.support.stuck import RECEIVE_BUFFER, resume
+from tests.support.waits import until
 from tests.test_slow_readers import CLOSED_SECONDS, SLOW, write
 
-pytestmark = [pytest.mark.fault("slow"), pytest.mark.timeout(300 if form.SOAK else 60)]
+pytestmark = [pytest.mark.fault("slow"), pytest.mark.timeout(300 if form.SOAK else 120)]
 
 RATIO = ROWS["slow"].promises["others"].most or 0
 RESOLUTION = 0.001  # seconds: a smaller difference is the machine's own doing
 QUANTILES = {"median": 0.5, "p99": 0.99}
 STAGES = ("coming", "there")
-LEAST, MOST = (20, 20) if form.SOAK else (2, 15)  # phases of each kind
+LEAST, MOST = (20, 20) if form.SOAK else (2, 25)  # phases of each kind
 TICK = 0.005  # seconds between two tasks of the others
 COMING = 0.1  # seconds, in which the clients come and are sent what there is
 DRAIN, FAREWELL = (0.5, 0.3) if form.SOAK else (0.05, 0.05)  # after it, in place of 6 and 1
@@ -45,6 +48,7 @@ THERE = DRAIN + FAREWELL + 0.2  # seconds, until a tick or two after the last is
 TASKS = 48
 WRITTEN_AT_ONCE = ("fiber", "socketio") if (ASYNC_MODE, ENGINE) == ("eventlet", "on") else ()
 BUFFER = 1 << 20
+STUCK, MOST_WAKES = 3, 80  # in a second
 
 Come = Callable[[threading.Event], list[Bytes]]
 Phase = dict[str, list[float]]
@@ -96,13 +100,12 @@ class Others:
         `come` has and leave once the event is set; it returns those that wait to be cut."""
         enough = threading.Event()
         with ThreadPoolExecutor(1) as pool:
-            began = time.monotonic()
             coming = pool.submit(come, enough)
             try:
-                first = ticks(self.ask, began + COMING, TICK)
+                first = ticks(self.ask, time.monotonic() + COMING, TICK, self.server)
             finally:
                 enough.set()
-            second = ticks(self.ask, began + COMING + THERE, TICK)
+            second = ticks(self.ask, time.monotonic() + THERE, TICK, self.server)
         clients = coming.result()
         ports = [port(client.socket) for client in clients]
         until_dropped(self.server, ports, time.monotonic() + CLOSED_SECONDS)
@@ -182,3 +185,29 @@ def test_others_wait_no_longer(hurried: Server) -> None:
     figure("slow", "others", worst(beside, without, QUANTILES["p99"]), len(beside))
     assert not slower, f"after {len(beside)} phases of each kind"
     others.end()
+
+
+def wakes(server: Server) -> int:
+    """How often its main thread has waited for something."""
+    assert server.process
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("voluntary_ctxt_switches:")[2].split()[0])
+
+
+@engine_only
+def test_who_takes_nothing_is_seldom_looked_at(server: Server, alice: Person) -> None:
+    """Each a hundred times a second, and a thousand of them would have the process to
+    themselves."""
+    headers = alice.rest.get("/tasks?limit=1").headers
+    where = headers["X-Event-Seq"], headers["X-Event-Epoch"]
+    write(alice, TASKS, 10_000)
+    clients = [resume(server, "fiber", alice, *where) for _ in range(STUCK)]
+    until(lambda: pending(server) >= STUCK * TASKS / 2)
+    waiting = threading.Event()
+    waiting.wait(LONGEST_PAUSE / (GROWTH - 1))  # the sum of all the pauses that are shorter
+    before = wakes(server)
+    waiting.wait(1)
+    assert wakes(server) - before < MOST_WAKES
+    assert pending(server) >= STUCK * TASKS / 2
+    for client in clients:
+        client.end()

@@ -42,6 +42,10 @@ log = logging.getLogger(__name__)
 
 HELD = 8  # frames that may be held back
 PAUSE = 0.01  # between two looks whether a client has read
+# From look to look at the same client the pause grows by a quarter, to at most so many seconds:
+# a hundred looks a second at each of 150 clients that did not read were a tenth of a core.  One
+# that reads has room before the quarter of its queue that may still wait has gone out.
+GROWTH, LONGEST_PAUSE = 1.25, 0.25
 FEW = 16  # sockets that are written to one after the other
 AT_ONCE = 256  # sockets that are written to by one call
 STOPPING, STOP_SECONDS = 1012, 1
@@ -328,7 +332,7 @@ class DetachedWebSocket(WebSocket):
             self.writing = None
 
     def wait_for_room(self, seconds: float) -> bool:
-        until = time.monotonic() + seconds
+        until, pause = time.monotonic() + seconds, PAUSE
         while not self.closed:
             if has_room(*self.backlog()):
                 self.read_at = time.monotonic()
@@ -336,7 +340,8 @@ class DetachedWebSocket(WebSocket):
             self.let_go()
             if time.monotonic() > until:
                 return False
-            engine.sleep(PAUSE)
+            engine.sleep(pause)
+            pause = min(pause * GROWTH, LONGEST_PAUSE)
         return False
 
     # --- the end

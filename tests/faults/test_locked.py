@@ -18,7 +18,7 @@ from tests.faults import form
 from tests.faults.figures import figure
 from tests.faults.load import Load
 from tests.faults.recorder import OK, UNKNOWN, Operation, Recorder, check_log, keep, read_log
-from tests.faults.ticks import p99, ticks
+from tests.faults.ticks import p99, ticks, until_held
 from tests.support.accounts import Person, unique
 from tests.support.clients import TIMEOUT, Rest
 from tests.support.databases import locked
@@ -117,7 +117,8 @@ def test_locked(server: Server, alice: Person) -> None:
     reads: list[float] = []
     echoes: list[float] = []
     tries, other, history = 0, 0, Recorder()
-    for _ in form.rounds("locked", short=1, long=3, share=0.015):
+    rounds = form.rounds("locked", short=1, long=3, share=0.015)
+    for _ in until_held(rounds, "locked", {"reads": reads, "echo": echoes}):
         with ThreadPoolExecutor(len(TIMES) + 2) as pool:
             with locked(server):
                 began = time.monotonic()

@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import eventlet_only
 from tests.faults import form
 from tests.faults.figures import figure
-from tests.faults.ticks import p99, ticks
+from tests.faults.ticks import p99, ticks, until_held
 from tests.support import accounts
 from tests.support.accounts import PASSWORD
 from tests.support.http import connect, read, request
@@ -33,7 +33,8 @@ def test_logins_do_not_stall_sockets(start: Callable[..., Server]) -> None:
     ws = raw(server)
     assert ws.recv().startswith("40{")
     times: list[float] = []
-    for _ in form.rounds("logins", short=1, long=10, share=0.01):
+    rounds = form.rounds("logins", short=1, long=10, share=0.01)
+    for _ in until_held(rounds, "logins", {"echo": times}):
         held = [connect(server) for _ in range(LOGINS)]
         for connection in held:
             connection.settimeout(PATIENCE)

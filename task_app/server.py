@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import re
 import signal
 import socket
 import threading
@@ -93,24 +94,49 @@ def _announce(app: Flask, port: int) -> None:
     print(f"Serving on http://{shown}:{port} (Ctrl-C stops)", flush=True)
 
 
+# The lines of a request's head: CR and LF at the end and no other control character; a token for a
+# name, its colon behind it (RFC 9112, sections 2.2, 3 and 5).  The standard library's parser takes
+# a lone CR or LF for the end of a line, joins folded lines, and passes over what has no name.
+_REQUEST_LINE = re.compile(rb"[\x20-\x7e\x80-\xff]+\r\n")
+_HEADER_LINE = re.compile(rb"(?:[\w!#$%&'*+.^`|~-]+:[\t\x20-\x7e\x80-\xff]*)?\r\n")
+
+
+class _Lines:
+    """A file whose lines are kept as they are read."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.kept: list[bytes] = []
+
+    def readline(self, most: int = -1) -> bytes:
+        line: bytes = self.file.readline(most)
+        self.kept.append(line)
+        return line
+
+
 class StrictRequests:
     """For a `BaseHTTPRequestHandler`: refuses a request whose end two servers could see in two
-    places (RFC 9112, sections 5.1 and 6), so that the rest of one
-    cannot pass for another."""
+    places (RFC 9112, sections 2.2, 5 and 6), so that the rest of one cannot pass for another."""
 
     headers: Any
+    raw_requestline: bytes
+    rfile: Any
     send_error: Any
 
     def parse_request(self) -> bool:
-        if not super().parse_request():  # type: ignore[misc]
-            return False
+        self.rfile = head = _Lines(self.rfile)
+        try:
+            if not super().parse_request():  # type: ignore[misc]
+                return False
+        finally:
+            self.rfile = head.file
         codings = self.headers.get_all("Transfer-Encoding", [])
         lengths = self.headers.get_all("Content-Length", [])
         good = (
-            # After a line that is no header the parser leaves the rest as the message's body.
-            not self.headers.get_payload()
+            _REQUEST_LINE.fullmatch(self.raw_requestline) is not None
+            and all(_HEADER_LINE.fullmatch(line) for line in head.kept)
             and len(codings) + len(lengths) <= 1
-            and all(coding.strip().lower() == "chunked" for coding in codings)
+            and all(coding.strip(" \t").lower() == "chunked" for coding in codings)
             and all(length.isascii() and length.isdigit() for length in lengths)
         )
         if not good:

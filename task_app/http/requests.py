@@ -165,7 +165,7 @@ class Requests:
         elif version != "1.0" or "HTTP_TRANSFER_ENCODING" in environ:
             self._fail("400 Bad Request", "This server speaks HTTP/1.1 and 1.0")
         if "HTTP_TRANSFER_ENCODING" in environ:
-            if environ["HTTP_TRANSFER_ENCODING"].strip().lower() != "chunked":
+            if environ["HTTP_TRANSFER_ENCODING"].strip(" \t").lower() != "chunked":
                 self._fail("400 Bad Request", "The one transfer coding here is chunked")
             environ["wsgi.chunked"] = True
         elif "CONTENT_LENGTH" in environ:

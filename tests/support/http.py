@@ -34,7 +34,8 @@ def to_the_end(connection: socket.socket) -> bytes:
 
 
 def statuses(came: bytes) -> list[int]:
-    return [int(status) for status in re.findall(rb"^HTTP/1\.[01] (\d{3})", came, re.M)]
+    """Of each answer.  The next begins where a body has ended, which need not be a new line."""
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d{3})[ \r]", came)]
 
 
 def request(method: str, path: str, *headers: str, body: bytes = b"") -> bytes:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from tests.support import accounts
 from tests.support.accounts import PASSWORD
-from tests.support.clients import Rest
+from tests.support.clients import Rest, content_of
 from tests.support.issuer import Issuer, published, sign
 from tests.support.server import Server
 
@@ -99,13 +101,43 @@ def unsigned(algorithm: str) -> str:
     return f"{head}.{body}."
 
 
+@cache
+def stranger() -> Issuer:
+    """Whom nobody trusts."""
+    return Issuer()
+
+
+def brings_its_key(kid: str | None) -> str:
+    """Signed by a stranger whose public key is in the token's own header."""
+    key = json.loads(stranger().key_set())["keys"][1]
+    return sign(stranger().ed, "EdDSA", kid, {"jwk": key}, sub="1")
+
+
+def tampered(token: str) -> str:
+    """Of somebody else, under the signature of the first."""
+    head, body, signature = token.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    other = json.dumps(claims | {"sub": "1"}).encode()
+    return f"{head}.{base64.urlsafe_b64encode(other).rstrip(b'=').decode()}.{signature}"
+
+
+CRITICAL = {"crit": ["x"], "x": 1}  # what must be understood, and is not (RFC 7515, 4.1.11)
 BAD: dict[str, Callable[[Issuer], str]] = {
     "none": lambda issuer: unsigned("none"),
     "HS256 by the public key": lambda issuer: hs256_by_the_public_key(issuer),
     "HS512": lambda issuer: sign(SECRET * 2, "HS512", sub="1"),
     "other secret": lambda issuer: sign("k" * 32, "HS256", sub="1"),
-    "other RSA key": lambda issuer: Issuer().token("RS256", sub="1"),
-    "other Ed25519 key": lambda issuer: Issuer().token("EdDSA", sub="1"),
+    "other RSA key": lambda issuer: stranger().token("RS256", sub="1"),
+    "other Ed25519 key": lambda issuer: stranger().token("EdDSA", sub="1"),
+    "crit": lambda issuer: issuer.token(headers=CRITICAL, sub="1"),
+    "crit, EdDSA": lambda issuer: issuer.token("EdDSA", headers=CRITICAL, sub="1"),
+    "crit, shared secret": lambda issuer: sign(SECRET, "HS256", headers=CRITICAL, sub="1"),
+    "jwk": lambda issuer: brings_its_key("ed"),
+    "jwk, unknown kid": lambda issuer: brings_its_key("nobody"),
+    "jwk, no kid": lambda issuer: brings_its_key(None),
+    "tampered RS256": lambda issuer: tampered(issuer.token("RS256", sub="7")),
+    "tampered EdDSA": lambda issuer: tampered(issuer.token("EdDSA", sub="7")),
+    "tampered HS256": lambda issuer: tampered(sign(SECRET, "HS256", sub="7")),
     "unknown kid": lambda issuer: issuer.token("RS256", kid="nobody", sub="1"),
     "no kid": lambda issuer: sign(issuer.rsa, "RS256", sub="1"),
     "EdDSA under the RSA kid": lambda issuer: issuer.token("EdDSA", kid="rsa", sub="1"),
@@ -136,8 +168,24 @@ def hs256_by_the_public_key(issuer: Issuer) -> str:
 @pytest.mark.fault("jwt")
 @pytest.mark.parametrize("make", BAD.values(), ids=BAD)
 def test_refused(trusting: Server, issuer: Issuer, make: Callable[[Issuer], str]) -> None:
-    answer = Rest(trusting.url, make(issuer)).get("/tasks")
+    check_unauthorized(trusting, make(issuer))
+
+
+def check_unauthorized(server: Server, token: str) -> None:
+    """In the words for no token at all."""
+    answer, without = Rest(server.url, token).get("/tasks"), Rest(server.url).get("/tasks")
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert content_of(answer) == content_of(without)
+
+
+@pytest.mark.fault("jwt")
+def test_no_token_says_where_its_key_is(trusting: Server) -> None:
+    """Nobody goes there."""
+    with published(stranger().key_set()) as (url, asked):
+        for header, kid in itertools.product(("jku", "x5u"), ("ed", "nobody", None)):
+            token = sign(stranger().ed, "EdDSA", kid, {header: url}, sub="1")
+            check_unauthorized(trusting, token)
+        assert asked == []
 
 
 def test_a_server_without_a_shared_secret_takes_none(server: Server, issuer: Issuer) -> None:
@@ -161,6 +209,7 @@ def test_disabled(trusting: Server, issuer: Issuer) -> None:
     assert Rest(trusting.url, token).get("/tasks").status_code == 401
 
 
+@pytest.mark.fault("jwt")
 def test_key_set_by_url_issuer_and_audience(start: Callable[..., Server], issuer: Issuer) -> None:
     with published(issuer.key_set()) as (url, asked):
         server = start(JWKS=url, TRUSTED_ISSUER="https://id.example", TRUSTED_AUDIENCE="tasks")
@@ -169,10 +218,8 @@ def test_key_set_by_url_issuer_and_audience(start: Callable[..., Server], issuer
         assert profile(server, issuer.token("EdDSA", **good))["username"] == "user 1"
         assert asked == ["/jwks.json"]  # kept, not fetched for each token
         for wrong in ({"iss": "https://evil.example"}, {"iss": None}, {"aud": "x"}, {"aud": None}):
-            token = issuer.token("RS256", **(good | wrong))
-            assert Rest(server.url, token).get("/tasks").status_code == 401
-    fresh = issuer.token("RS256", kid="new", **good)
-    assert Rest(server.url, fresh).get("/tasks").status_code == 401  # the issuer is away
+            check_unauthorized(server, issuer.token("RS256", **(good | wrong)))
+    check_unauthorized(server, issuer.token("RS256", kid="new", **good))  # the issuer is away
     assert server.stop() == 0
     assert "Traceback" not in server.log
 

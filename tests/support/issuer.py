@@ -39,17 +39,30 @@ class Issuer:
     def public_pem(self) -> bytes:
         return self.rsa.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
-    def token(self, algorithm: str = "RS256", kid: str | None = None, **claims: Any) -> str:
-        """A good token unless `claims` say otherwise; None takes one away."""
+    def token(
+        self,
+        algorithm: str = "RS256",
+        kid: str | None = None,
+        headers: dict[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """A good token unless `headers` or `claims` say otherwise; None takes a claim away."""
         named = {"RS256": ("rsa", self.rsa), "EdDSA": ("ed", self.ed)}
         name, key = named[algorithm]
-        return sign(key, algorithm, kid or name, **claims)
+        return sign(key, algorithm, kid or name, headers, **claims)
 
 
-def sign(key: Any, algorithm: str, kid: str | None = None, **claims: Any) -> str:
+def sign(
+    key: Any,
+    algorithm: str,
+    kid: str | None = None,
+    headers: dict[str, Any] | None = None,
+    **claims: Any,
+) -> str:
     given = {"exp": int(time.time()) + 3600} | claims
     kept = {name: value for name, value in given.items() if value is not None}
-    return jwt.encode(kept, key, algorithm, headers={"kid": kid} if kid else None)
+    named = {"kid": kid} if kid else {}
+    return jwt.encode(kept, key, algorithm, headers=named | (headers or {}))
 
 
 @contextmanager

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.server import ROOT
 from tools.audit import verdict, why_not
 
@@ -23,35 +25,41 @@ def report(*dependencies: object) -> str:
 
 
 def test_one_is_known() -> None:
-    code, words = verdict(report(GOOD, BAD), "Found 2 known vulnerabilities")
+    code, words = verdict(report(GOOD, BAD), "Found 2 known vulnerabilities", required=False)
     assert code == 1
     assert "flask 0.1: PYSEC-1 (mended in 0.2, 1.0)" in words
     assert "flask 0.1: X-2 (mended in no release yet)" in words
 
 
 def test_none_is_known() -> None:
-    assert verdict(report(GOOD), "") == (0, "No vulnerability is known in 1 packages")
-    code, words = verdict(report(GOOD, UNKNOWN), "")
+    none = (0, "No vulnerability is known in 1 packages")
+    assert verdict(report(GOOD), "", required=True) == none
+    code, words = verdict(report(GOOD, UNKNOWN), "", required=True)
     assert (code, "1 are unknown to the service" in words) == (0, True)
 
 
-def test_nobody_could_be_asked() -> None:
-    """Which is no failure of ours, and no all-clear either."""
+@pytest.mark.parametrize("required", [False, True])
+def test_nobody_could_be_asked(required: bool) -> None:
+    """Which is no failure of ours, and no all-clear either: where there is somebody to ask, it is
+    a failure."""
     said = "some lines\nConnectionError: refused\n"
     for given in ("", "null", "[]", "{}"):
         assert why_not(given, said) == "ConnectionError: refused"
-        code, words = verdict(given, said)
-        assert (code, words) == (0, "NOT AUDITED: ConnectionError: refused")
+        answer = verdict(given, said, required=required)
+        assert answer == (int(required), "NOT AUDITED: ConnectionError: refused")
     assert why_not("", "")
     for blind in (report(), report(GOOD), report(UNKNOWN)):
         assert "knows nothing against" in why_not(blind, "")
     assert not why_not(report(BAD), "Found 2 known vulnerabilities")
 
 
-def test_without_a_network() -> None:
-    """The real program, with nobody at the other end: it says so, and CI goes on."""
+@pytest.mark.parametrize("required", ["0", "1"])
+def test_without_a_network(required: str) -> None:
+    """The real program, with nobody at the other end: it says so, and fails where it must not
+    pass unasked."""
     nobody = "http://127.0.0.1:9"
     env = {"PATH": "", "HTTPS_PROXY": nobody, "HTTP_PROXY": nobody, "HOME": "/nonexistent"}
+    env["AUDIT_REQUIRED"] = required
     done = subprocess.run(
         [sys.executable, "-m", "tools.audit"],
         cwd=ROOT,
@@ -60,5 +68,5 @@ def test_without_a_network() -> None:
         text=True,
         timeout=50,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == int(required), done.stderr
     assert done.stdout.startswith("NOT AUDITED"), done.stdout

@@ -111,6 +111,13 @@ def test_ci_calls_what_anybody_can() -> None:
     assert called and set(called[0].split()) <= set(TARGETS)
 
 
+def test_ci_audits_or_fails() -> None:
+    [step] = [one for one in workflow()["everything"]["steps"] if ".ci/run" in one.get("run", "")]
+    assert step["env"] == {"AUDIT_REQUIRED": "1"}
+    assert "--preserve-env=PATH,AUDIT_REQUIRED " in step["run"]
+    assert " audit " in (ROOT / ".ci" / "run").read_text()
+
+
 def test_every_python_is_tested() -> None:
     assert workflow()["pythons"]["strategy"]["matrix"]["python"] == PYTHONS
     assert f"for version in {' '.join(PYTHONS)};" in MAKEFILE

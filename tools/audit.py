@@ -2,14 +2,16 @@
 
     python -m tools.audit        (make audit)
 
-Exit code 1 when one is known.  0 when none is, and also when nobody could be asked (no network,
-or a mirror that knows of no vulnerabilities): then it says so, because that is no all-clear.
+Exit code 1 when one is known, 0 when none is.  When nobody could be asked (no network, or a mirror
+that knows of no vulnerabilities) it says so, because that is no all-clear; the exit code is 0 then,
+or 1 where AUDIT_REQUIRED=1 says that there is somebody to ask.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -51,12 +53,17 @@ def why_not(report: str, said: str) -> str:
     return "" if faults(found) else f"it knows nothing against {CANARY}"
 
 
-def verdict(report: str, said: str) -> tuple[int, str]:
+def not_audited(reason: str, *, required: bool) -> tuple[int, str]:
+    """The exit code when nobody was asked, and the words for it."""
+    return int(required), f"{NOT_AUDITED}: {reason}"
+
+
+def verdict(report: str, said: str, *, required: bool) -> tuple[int, str]:
     """The exit code, and the words for it: `report` is pip-audit's JSON, empty when it could not
     make one; `said` is what it complained of."""
     found = dependencies(report)
     if found is None:
-        return 0, f"{NOT_AUDITED}: {why_not(report, said)}"
+        return not_audited(why_not(report, said), required=required)
     known = faults(found)
     if known:
         return 1, "\n".join(["Known vulnerabilities:", *known])
@@ -78,14 +85,16 @@ def main() -> int:
     if importlib.util.find_spec("pip_audit") is None:
         print("pip-audit is not installed: make install-dev", file=sys.stderr)
         return 1
+    required = os.environ.get("AUDIT_REQUIRED") == "1"
     with tempfile.TemporaryDirectory() as folder:
         canary = Path(folder) / "requirements.txt"
         canary.write_text(f"{CANARY}\n")
         reason = why_not(*ask("--disable-pip", "--no-deps", "--requirement", str(canary)))
     if reason:
-        print(f"{NOT_AUDITED}: the service that knows of vulnerabilities cannot be asked: {reason}")
-        return 0
-    code, words = verdict(*ask("--local"))
+        why = f"the service that knows of vulnerabilities cannot be asked: {reason}"
+        code, words = not_audited(why, required=required)
+    else:
+        code, words = verdict(*ask("--local"), required=required)
     print(words)
     return code
 

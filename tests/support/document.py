@@ -42,6 +42,9 @@ def load(*phases: str, seed: int | None = None) -> Any:
     # What is right in form may still come too late (412) or reuse a key (422).
     expected = [*PositiveDataAcceptanceConfig._DEFAULT_EXPECTED_STATUSES, "412", "422"]
     project.checks.positive_data_acceptance.expected_statuses = expected
+    # And what is wrong may be too long for a URL.
+    refusing = project.checks.negative_data_rejection
+    refusing.expected_statuses = [*refusing._DEFAULT_EXPECTED_STATUSES, "414"]
     return schemathesis.openapi.from_dict(openapi.build(ROUTES, PREFIXES), config=config)
 
 

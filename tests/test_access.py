@@ -42,15 +42,17 @@ def test_owner_hands_a_task_over(people: tuple[Person, ...]) -> None:
     assert bob.rest.get(path).status_code == 200
 
 
-def test_unseen_is_like_absent(people: tuple[Person, ...]) -> None:
+@pytest.mark.fault("access")
+@pytest.mark.parametrize("method", ["GET", "PATCH", "PUT", "DELETE"])
+def test_unseen_is_like_absent(people: tuple[Person, ...], method: str) -> None:
     alice, _, charlie = people
-    unseen = f"/tasks/{alice.rest.new_task()['id']}"
-    for method in ("get", "delete"):
-        hidden, absent = (
-            getattr(charlie.rest, method)(unseen),
-            charlie.rest.get("/tasks/2000000000"),
-        )
-        assert (hidden.status_code, content_of(hidden)) == (absent.status_code, content_of(absent))
+    body = None if method == "GET" else {}
+    hidden, absent = (
+        charlie.rest.request(method, f"/tasks/{id}", json=body)
+        for id in (alice.rest.new_task()["id"], 2_000_000_000)
+    )
+    assert (hidden.status_code, content_of(hidden)) == (404, content_of(absent))
+    assert absent.status_code == 404
 
 
 def test_list_shows_what_one_may_see(people: tuple[Person, ...], admin: Person) -> None:

@@ -16,11 +16,12 @@ from config import Config
 from task_app import create_app
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, unique
-from tests.support.clients import Rest
+from tests.support.clients import Rest, content_of
 from tests.support.server import Server
 
 PREFIXES = ("", "/api", "/api/v1")
 WHO = ("nobody", "other", "former", "disabled", "member", "admin")
+ABSENT = 2_000_000_000  # nothing has this id
 Row = tuple[int, ...]
 
 # Statuses for nobody, another user, a former assignee, a disabled user, the member whose things
@@ -163,6 +164,29 @@ def another_session(server: Server, person: Person) -> Rest:
     return Rest(server.url, jwt.encode(claims | {"sid": unique("session")}, secret, "HS256"))
 
 
+def at(path: str, ids: dict[str, int]) -> str:
+    for name, value in ids.items():
+        path = path.replace(f"<int:{name}>", str(value))
+    return path
+
+
+def body_of(key: str, person: Person | None) -> Any:
+    if key == "POST /users":
+        return {"username": unique("New"), "password": PASSWORD}
+    if key.endswith("/refresh") and person:
+        return {"refresh_token": person.refresh_token}
+    return None if key.startswith("GET ") else BODIES.get(key, {})
+
+
+def ask(client: Rest, method: str, path: str, body: Any) -> tuple[int, Any]:
+    """The status; and of a 404 all that it tells, which must not be whether there is something."""
+    # The event stream has no end: only its beginning is read.
+    with client.request(method, path, json=body, stream=True) as answer:
+        if answer.status_code != 404:
+            return answer.status_code, None
+        return 404, (content_of(answer), sorted(answer.headers))
+
+
 @pytest.mark.fault("access")
 @pytest.mark.parametrize(("route", "key", "row"), ROUTES, ids=[route for route, _, _ in ROUTES])
 def test_who_may(
@@ -171,20 +195,14 @@ def test_who_may(
     method, path = route.split()
     ids = things(people)
     given = []
-    for person in people.values():
+    for who, person in people.items():
         if method == "DELETE":  # each finds it there
             ids = things(people) | {"user_id": account(people, unique("Doomed"))}
         client = another_session(server, person) if person else Rest(server.url)
-        body = BODIES.get(key, {})
-        if key == "POST /users":
-            body = {"username": unique("New"), "password": PASSWORD}
-        if key.endswith("/refresh") and person:
-            body = {"refresh_token": person.refresh_token}
-        target = path
-        for name, value in ids.items():
-            target = target.replace(f"<int:{name}>", str(value))
-        sent = None if method == "GET" else body
-        # The event stream has no end: only its beginning is read.
-        with client.request(method, target, json=sent, stream=True) as answer:
-            given.append(answer.status_code)
+        body = body_of(key, person)
+        status, told = ask(client, method, at(path, ids), body)
+        given.append(status)
+        if status == 404:
+            absent = at(path, dict.fromkeys(ids, ABSENT))
+            assert ask(client, method, absent, body) == (404, told), who
     assert dict(zip(people, given, strict=True)) == dict(zip(people, row, strict=True))

@@ -90,6 +90,7 @@ BAD: dict[str, tuple[dict[str, Any], int, str]] = {
 }
 
 
+@pytest.mark.fault("mass")
 @pytest.mark.parametrize(("bad", "status", "code"), BAD.values(), ids=BAD)
 def test_all_or_nothing(
     people: tuple[Person, ...],
@@ -118,6 +119,7 @@ def test_conflict_carries_the_task_in_its_dialect(people: tuple[Person, ...]) ->
     assert (answer.status_code, answer.json()["current"]) == (412, task)
 
 
+@pytest.mark.fault("bodies")
 @pytest.mark.parametrize(
     "body",
     [

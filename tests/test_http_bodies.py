@@ -53,6 +53,16 @@ def test_chunked_is_bounded(server: Server, alice: Person) -> None:
 
 
 @pytest.mark.fault("smuggling")
+@pytest.mark.parametrize("space", ["\xa0", "\x85", "\x0b"])
+def test_what_is_no_space_is_none(server: Server, alice: Person, space: str) -> None:
+    """What Python strips, and nobody else: the coding is one that nobody knows."""
+    before = count(alice)
+    head = (f"Transfer-Encoding: {space}chunked", JSON, bearer(alice), CLOSE)
+    assert send(server, request("POST", "/tasks", *head, body=CHUNKED)) in ([], [400])
+    assert count(alice) == before
+
+
+@pytest.mark.fault("smuggling")
 @pytest.mark.parametrize("body", [b"zz\r\n", b"-5\r\nx", b"5\r\nab", b"ffffffffffffffffff\r\nx"])
 def test_broken_chunks(server: Server, alice: Person, body: bytes) -> None:
     before = count(alice)

@@ -17,7 +17,8 @@ from tests.support.waits import until
 
 pytestmark = pytest.mark.fault("guessing")
 
-LOGINS = 10
+LOGINS = 10  # at one account
+TRIES = 300  # at any
 BROADCASTS = 60
 REGISTRATIONS = 30
 
@@ -46,13 +47,17 @@ def people(limited: Server) -> tuple[Person, ...]:
 class From(HTTPAdapter):
     """Connections from another address of this machine."""
 
+    def __init__(self, address: str) -> None:
+        self.address = address
+        super().__init__()
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, source_address=("127.0.0.2", 0), **kwargs)
+        super().init_poolmanager(*args, source_address=(self.address, 0), **kwargs)
 
 
-def elsewhere(server: Server) -> Rest:
+def elsewhere(server: Server, address: str = "127.0.0.2") -> Rest:
     rest = Rest(server.url)
-    rest.session.mount("http://", From())
+    rest.session.mount("http://", From(address))
     return rest
 
 
@@ -153,6 +158,15 @@ def test_other_accounts_are_counted_apart(limited: Server, people: tuple[Person,
     assert sign_in(limited.url, people[1].username, PASSWORD).id == people[1].id
 
 
+def test_many_accounts_from_one_address(limited: Server) -> None:
+    """One try at each is counted, too."""
+    here = elsewhere(limited, "127.0.0.3")
+    codes = [login(here, f"name {number}", "").status_code for number in range(TRIES)]
+    assert codes == [400] * TRIES  # without a password nothing is hashed
+    check_refused(login(here, "another"))
+    assert login(elsewhere(limited), "another").status_code == 401
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"[" * 100_000, b"\xff", b'{"username": [1]}'])
 def test_bodies_that_name_nobody(limited: Server, body: bytes) -> None:
     """They are counted without harm, and answered like anywhere."""
@@ -188,8 +202,7 @@ def test_broadcast(limited: Server, people: tuple[Person, ...]) -> None:
 
 
 def test_registration(limited: Server) -> None:
-    rest = Rest(limited.url)
-    rest.session.mount("http://", From())
+    rest = elsewhere(limited)
     codes = [rest.post("/register", {}).status_code for _ in range(REGISTRATIONS)]
     assert codes == [400] * REGISTRATIONS
     headers = {"X-Forwarded-For": "10.0.0.9"}

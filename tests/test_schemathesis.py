@@ -1,5 +1,5 @@
 """Schemathesis: every operation of the document, held against a real server, in the long form
-(`SOAK=1`); `test_document.py` is the short one."""
+(`SOAK=1`), each time with what SEED draws; `test_document.py` is the short one, always the same."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if os.environ.get("SOAK") != "1":
 
 import schemathesis  # after the skip: half of what the short form may cost
 
+from tests.faults import form
 from tests.support.document import World, check, is_endless, is_first, links, load, settings
 from tests.support.server import Server
 
-ROUNDS = 3
-# What a run of links must have done.
+ROUNDS, MOST_ROUNDS = 3, 12
+# What the rounds along the links must have done together: more are made until they have.
 LINKED = [
     f"{method} {path}"
     for path in ("/tasks/{task_id}", "/users/{user_id}")
@@ -27,13 +28,18 @@ LINKED = [
 
 
 @pytest.fixture(scope="session")
-def thorough() -> Any:
-    return load("coverage", "fuzzing")
+def seed() -> int:
+    return form.chance("schemathesis").getrandbits(64)
 
 
 @pytest.fixture(scope="session")
-def brief() -> Any:
-    return load("fuzzing")
+def thorough(seed: int) -> Any:
+    return load("coverage", "fuzzing", seed=seed)
+
+
+@pytest.fixture(scope="session")
+def brief(seed: int) -> Any:
+    return load("fuzzing", seed=seed)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +74,11 @@ def test_other_url(case: Any, world: World) -> None:
     check(case, world)
 
 
-def test_links(world: World) -> None:
+def test_links(world: World, seed: int) -> None:
     """What was made can be read, changed and deleted, and is gone then: along the links."""
-    assert set(LINKED) <= links(world, rounds=ROUNDS, examples=12)
+    done = links(world, rounds=ROUNDS, examples=12, seed=seed)
+    for more in range(1, MOST_ROUNDS // ROUNDS):
+        if set(LINKED) <= done:
+            break
+        done |= links(world, rounds=ROUNDS, examples=12, seed=seed + more * ROUNDS)
+    assert set(LINKED) <= done

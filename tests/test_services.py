@@ -68,6 +68,7 @@ def test_the_client_s_address(tmp_path: Path, peer: str, header: str, client: st
     assert seen == {"address": client, "scheme": "http" if peer == OTHER else "https"}
 
 
+@pytest.mark.fault("guessing")
 def test_limits_count_clients_and_not_the_gateway(start: Callable[..., Server]) -> None:
     server = start(RATELIMIT_ENABLED="1", TRUSTED_PROXIES="127.0.0.1")
     wrong = {"username": unique("nobody"), "password": PASSWORD}

@@ -112,6 +112,7 @@ class Operation:
         codes = {int(code) for code in re.findall(r"\b4\d\d\b", told)} | {503}
         codes |= {400} if self.has_fields or self.keeps_answer else set()
         codes |= {413, 415} if self.has_body else set()
+        codes |= {414} if self.has_fields and self.method in ("get", "delete") else set()
         codes |= {422} if self.keeps_answer else set()
         codes |= {404} if self.targets else set()
         codes |= set() if self.command.public else {401}
@@ -334,7 +335,7 @@ def _add_components(spec: APISpec) -> None:
         spec.components.response(_error_name(412, dialect), _error(412, conflict))
     for name, schema in schemas.items():
         spec.components.schema(name, schema)
-    for code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503):
+    for code in (400, 401, 403, 404, 409, 413, 414, 415, 422, 429, 503):
         spec.components.response(_error_name(code), _error(code, "Error"))
     for name, header in HEADERS.items():
         spec.components.header(name, header)

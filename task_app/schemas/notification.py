@@ -29,6 +29,10 @@ class Broadcast(Input):
     """A message of any type; `data` is anything and passes untouched."""
 
     type = Text(
-        1, 64, required=True, validate=Regexp(r"^[\w.:-]+$", error="Use letters, digits, _ . : -")
+        1,
+        64,
+        required=True,
+        # Not \w: in a JSON schema that is ASCII's letters, in Python every script's.
+        validate=Regexp(r"^[A-Za-z0-9_.:-]+$", error="Use letters, digits, _ . : -"),
     )
     data = fields.Raw(allow_none=True, validate=writable)

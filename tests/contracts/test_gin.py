@@ -90,6 +90,7 @@ def test_broadcast(
         ({"data": {}}, 400),
         ({"type": "", "data": {}}, 400),
         ({"type": "a b\r\nc", "data": {}}, 400),
+        ({"type": "größe", "data": {}}, 400),  # the document's pattern has no such letters
         ({"type": 7, "data": {}}, 400),
         ({"type": "x", "payload": {}}, 400),
         ([], 400),

@@ -205,7 +205,7 @@ ROWS |= {
         apart=Promise("medians apart, over 200 tries", 5, unit="ms"),
     ),
     "guessing": refused(
-        "guessing passwords, `X-Forwarded-For` rotating",
+        "guessing passwords from one address, `X-Forwarded-For` rotating",
         "there were more than 10 tries a minute, or the owner was locked out",
     ),
     "queries": refused(
@@ -220,7 +220,13 @@ ROWS |= {
         "CR/LF in values, `Content-Length` with `Transfer-Encoding`", "a second request was seen"
     ),
     "origins": refused("foreign `Origin`, `null`, suffixes", "a page of another site was let in"),
-    "socketio": refused("Socket.IO packets that are none", "somebody else noticed"),
+    "socketio": refused(
+        "Socket.IO packets that are none; more than 16 in a POST",
+        "somebody else noticed",
+        dropped=Promise(
+            "packets of a POST dropped (up to 512 are done, past that it is refused as a whole)"
+        ),
+    ),
     "raw": refused("raw WebSockets against RFC 6455", "another close code came than the one named"),
     "wishes": refused(
         "`ping` by the thousand; others' rooms", "it was not stopped, or something was heard"
@@ -228,4 +234,8 @@ ROWS |= {
     "channel": refused("a pickle or rubbish on the Redis channel", "it ran, or one went deaf"),
     "url": refused("a token in a URL", "it was taken, or logged"),
     "defaults": refused("known passwords and secrets", "one was good"),
+    "logs": Row(
+        "all of the above",
+        {"secrets": Promise("lines with a token, a password or a secret in any server's log")},
+    ),
 }

@@ -25,6 +25,7 @@ DOCUMENT = ROOT / "docs" / "reliability.md"
 OTHERS = ("tests/test_schemathesis.py", "tests/test_stateful.py", "tests/test_login_timing.py")
 OTHERS_MINUTES = 20
 GRACE_SECONDS = 900  # that one test may take beyond what the whole soak is meant to
+LAST = "logs"  # the row of what is looked at once all is done, whatever that was
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -61,10 +62,15 @@ class Watch:
         self.skipped: dict[str, str] = {}
         self.done = 0
 
-    @pytest.hookimpl(tryfirst=True)
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
+    ) -> Iterator[None]:
+        self.choose(config, items)
+        yield
+        items.sort(key=lambda item: LAST in self.rows[item.nodeid])
+
+    def choose(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         kept, dropped = [], []
         for item in items:
             rows = [row for mark in item.iter_markers("fault") for row in mark.args]
@@ -103,6 +109,8 @@ class Watch:
 
 def main(arguments: list[str]) -> int:
     asked = options(arguments)
+    if asked.only and LAST not in asked.only:
+        asked.only.append(LAST)
     folder = prepare(asked)
     from tests.faults import figures, report  # they read the environment
 

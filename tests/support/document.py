@@ -32,14 +32,19 @@ FLAGS = (*Flag().truthy, *Flag().falsy)
 REFERENCES = ("user_id", "assigned_to", "reassign_to")
 
 
-def load(*phases: str) -> Any:
-    config = SchemathesisConfig()
+def load(*phases: str, seed: int | None = None) -> Any:
+    """The document, to be held against a server in these phases: with what it draws each time, or
+    with what `seed` draws."""
+    config = SchemathesisConfig(seed=seed)
     project = config.projects.default
     project.generation.update(deterministic=True)
     project.phases.update(phases=list(phases))
     # What is right in form may still come too late (412) or reuse a key (422).
     expected = [*PositiveDataAcceptanceConfig._DEFAULT_EXPECTED_STATUSES, "412", "422"]
     project.checks.positive_data_acceptance.expected_statuses = expected
+    # And what is wrong may be too long for a URL.
+    refusing = project.checks.negative_data_rejection
+    refusing.expected_statuses = [*refusing._DEFAULT_EXPECTED_STATUSES, "414"]
     return schemathesis.openapi.from_dict(openapi.build(ROUTES, PREFIXES), config=config)
 
 
@@ -137,9 +142,10 @@ def is_endless(context: Any) -> bool:
     return context.operation.path.endswith("/events")
 
 
-def links(world: World, *, rounds: int, examples: int) -> set[str]:
+def links(world: World, *, rounds: int, examples: int, seed: int = 0) -> set[str]:
     """Follow the links from what was made: it can be read, changed and deleted, and is gone then.
-    Returns what was done with success, as `GET /tasks/{task_id}`.  Raises what did not hold."""
+    Each round draws from a seed of its own, the first from `seed`.  Returns what was done with
+    success, as `GET /tasks/{task_id}`.  Raises what did not hold."""
     linked = load("stateful").include(path_regex=r"^/(tasks|users)(/\{\w+\})?$")
     linked.config.generation.update(modes=[schemathesis.GenerationMode.POSITIVE])
     done: set[str] = set()
@@ -166,7 +172,7 @@ def links(world: World, *, rounds: int, examples: int) -> set[str]:
     # What can be drawn next follows from the answers, and the server remembers: Hypothesis ends a
     # run when it sees that.  So there are several, and a failure counts even if it cannot be had
     # again.
-    for number in range(rounds):
+    for number in range(seed, seed + rounds):
         Machine._hypothesis_internal_use_seed = number
         bounds = hypothesis.settings(settings(examples), derandomize=False, stateful_step_count=6)
         with contextlib.suppress(hypothesis.errors.FlakyStrategyDefinition):

@@ -125,7 +125,9 @@ def check_sockets(server: Server, anonymous: Socket, token: str, refused: dict[s
     [(name, told)] = client.events
     assert (name, told) == ("connect_error", {"message": refused["message"], "data": refused})
     by_header = Bytes(server, headers={"Authorization": f"Bearer {token}"})
-    assert (by_header.status, by_header.body) == (401, refused)
+    told_by_http = by_header.body
+    assert f"X-Request-ID: {told_by_http.pop('request_id')}" in by_header.head
+    assert (by_header.status, told_by_http) == (401, refused)
     by_header.end()
     first = Bytes(server, early=frame(TEXT, json.dumps({"type": "auth", "token": token}).encode()))
     told_first, ending = first.until_closed()

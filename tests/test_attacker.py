@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 
+from tests.conftest import eventlet_only
 from tests.faults.rows import ROWS
 from tests.support.accounts import Person
 from tests.support.attacker import Attacker
@@ -18,6 +19,7 @@ BODY = request("POST", "/tasks", f"Content-Length: {LENGTH}", body=bytes(LENGTH)
 ATTACK = Attack("one", HTTP, BODY)
 
 
+@eventlet_only
 def test_one_stall_of_many_tries(server: Server, people: tuple[Person, ...]) -> None:
     """That is over as soon as all has been sent."""
     mallory, bob, _ = people

@@ -16,7 +16,7 @@ from statistics import median
 import pytest
 
 from task_app.realtime.engine import GROWTH, LONGEST_PAUSE
-from tests.conftest import engine_only
+from tests.conftest import engine_only, eventlet_only
 from tests.faults import form
 from tests.faults.figures import figure
 from tests.faults.rows import ROWS
@@ -162,6 +162,7 @@ def worst(beside: list[Phase], without: list[Phase], part: float) -> float:
     return max(ratio(beside, without, stage, part) for stage in STAGES)
 
 
+@eventlet_only  # threads that catch a client up compete with the others' for the interpreter
 def test_others_wait_no_longer(hurried: Server) -> None:
     """Measured now with and now without, as often as it takes for the machine's other work to
     fall on both alike."""

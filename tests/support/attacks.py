@@ -97,7 +97,8 @@ def _over_raw() -> Iterator[Attack]:
         message = b'{"type": "create_task", "data": ' + body + b"}"
         yield Attack(f"create_task: {name}", RAW, frame(TEXT, message))
     yield Attack("pings by the thousand", RAW, frame(TEXT, b'{"type": "ping"}') * 2000)
-    yield Attack("empty frames by the thousand", RAW, frame(TEXT) * 10_000)
+    # Ten thousand are no flood for threads that take five seconds to look at them.
+    yield Attack("empty frames by the thousand", RAW, frame(TEXT) * 30_000)
 
 
 def attacks() -> list[Attack]:

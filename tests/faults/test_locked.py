@@ -3,11 +3,8 @@ after five seconds, whenever and however they come."""
 
 from __future__ import annotations
 
-import json
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -15,12 +12,14 @@ import pytest
 
 from tests.conftest import sqlite_only
 from tests.faults import form
+from tests.faults.checker import conclude
 from tests.faults.figures import figure
 from tests.faults.load import Load
-from tests.faults.recorder import OK, UNKNOWN, Operation, Recorder, check_log, keep, read_log
+from tests.faults.recorder import Operation, Recorder, read_log
+from tests.faults.speaker import Speaker
 from tests.faults.ticks import p99, ticks, until_held
 from tests.support.accounts import Person, unique
-from tests.support.clients import TIMEOUT, Rest
+from tests.support.clients import Rest
 from tests.support.databases import locked
 from tests.support.raw import answer, raw
 from tests.support.server import Server
@@ -63,7 +62,7 @@ class Written:
     @property
     def told(self) -> bool:
         """To come back.  Over a socket there are no headers."""
-        asked_back = self.done.retry_after is not None or self.done.method == "create_task"
+        asked_back = self.done.retry_after is not None or self.done.transport == "socketio"
         return self.done.status == 503 and asked_back
 
     def made(self, freed: float) -> bool:
@@ -79,36 +78,22 @@ class Writers:
 
     def write(self, number: int) -> Written:
         threading.Event().wait(max(0.0, self.began + TIMES[number] - time.monotonic()))
-        by: Callable[[dict[str, str]], Operation] = (self.by_rest, self.by_socket)[number % 2]
-        done = by({"title": unique(TITLE)})
-        return Written(done, time.monotonic() - done.at)
-
-    def by_rest(self, body: dict[str, str]) -> Operation:
-        client = Rest(self.server.url, self.alice.token)
-        return self.history.send(self.alice, "POST", "/tasks", body, by=client)
-
-    def by_socket(self, body: dict[str, str]) -> Operation:
-        ws = raw(self.server, credentials={"token": self.alice.token}, timeout=TIMEOUT)
-        at = time.monotonic()
-        [came] = json.loads(answer(ws, f'421["create_task", {json.dumps(body)}]', "431")[3:])
-        ws.close()
-        status = 201 if "id" in came else {"database_unavailable": 503}.get(came["code"], 500)
-        outcome = OK if status == 201 else UNKNOWN
-        return self.history.keep(
-            Operation(self.alice.id, "create_task", "/tasks", body, outcome, status, came, at=at)
-        )
+        url, alice = self.server.url, self.alice
+        by = Speaker(url, alice) if number % 2 else Rest(url, alice.token)
+        done = self.history.send(alice, "POST", "/tasks", {"title": unique(TITLE)}, by=by)
+        took = time.monotonic() - done.at
+        by.hang_up()
+        return Written(done, took)
 
 
-def check(server: Server, alice: Person, history: Recorder) -> None:
-    """What was acknowledged is there, and nothing of what was not."""
-    log = read_log(server.instance)
-    keep("locked", history, log)
-    check_log(log)
-    made = Counter(one.data["title"] for one in log if one.type == "task_created")
-    for one in history.operations:
-        if one.body["title"].startswith(TITLE):
-            assert made[one.body["title"]] == (one.outcome == OK), one
-    assert not history.lost(snapshot("sse", server.url, alice)[0])
+def check(server: Server, alice: Person, history: Recorder, since: int) -> None:
+    """What was acknowledged is there, and nothing of what was refused."""
+    final = snapshot("sse", server.url, alice)[0]
+    conclude("locked", history, read_log(server.instance), final, since=since)
+    there = {task["title"] for task in final.values()}
+    assert not [
+        one for one in history.operations if one.status == 503 and one.body["title"] in there
+    ]
 
 
 @pytest.mark.fault("locked")
@@ -117,6 +102,7 @@ def test_locked(server: Server, alice: Person) -> None:
     reads: list[float] = []
     echoes: list[float] = []
     tries, other, history = 0, 0, Recorder()
+    since = int(alice.rest.get("/tasks?limit=1").headers["X-Event-Seq"])
     rounds = form.rounds("locked", short=1, long=3, share=0.015)
     for _ in until_held(rounds, "locked", {"reads": reads, "echo": echoes}):
         with ThreadPoolExecutor(len(TIMES) + 2) as pool:
@@ -137,7 +123,7 @@ def test_locked(server: Server, alice: Person) -> None:
         tries += len(written)
         with Load(alice, writers=1, history=history) as load:
             load.go_on(2)  # as soon as it is free
-    check(server, alice, history)
+    check(server, alice, history, since)
     figure("locked", "other", other, tries)
     figure("locked", "told", min(told), len(told))
     figure("locked", "told", max(told), 0)

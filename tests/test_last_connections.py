@@ -10,9 +10,11 @@ from tests.support.server import Server
 
 
 def refused(port: int) -> bool:
+    """Whether nobody listens any more.  Who was on the way at that very moment is told so by a
+    reset in place of a refusal: the kernel's, whose connection nobody had taken yet."""
     try:
         socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except ConnectionRefusedError:
+    except (ConnectionRefusedError, ConnectionResetError):
         return True
     return False
 

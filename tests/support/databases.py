@@ -18,6 +18,7 @@ from tests.support import server
 def settings_of(instance: Path) -> dict[str, str]:
     """The settings by which an application of this process uses the instance's database."""
     settings = {"INSTANCE_PATH": str(instance), "RATELIMIT_ENABLED": "0"}
+    settings["HASH_COST"] = server.HASH_COST
     if server.database_of is not None:
         settings["DATABASE_URL"] = server.database_of(instance)
     return settings

@@ -19,6 +19,8 @@ ASYNC_MODE = os.environ.get("ASYNC_MODE", "eventlet")
 ENGINE = os.environ.get("ENGINE", "on")
 DATABASE = os.environ.get("DATABASE", "sqlite")
 READY = re.compile(r"Serving on http://localhost:(\d+)")
+# Thousands of accounts are made; test_logins has some at full cost.
+HASH_COST = "10"
 START_SECONDS = 20
 STOP_SECONDS = 12
 
@@ -36,7 +38,7 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
     base = {"INSTANCE_PATH": str(instance), "PORT": "0"}
     base |= {"ASYNC_MODE": ASYNC_MODE, "ENGINE": ENGINE}
     base["RATELIMIT_ENABLED"] = "0"  # every test comes from one address; test_limits sets it
-    base["HASH_COST"] = "10"  # a thousand accounts are made; test_server has one at full cost
+    base["HASH_COST"] = HASH_COST
     if database_of is not None and "DATABASE_URL" not in settings:
         base["DATABASE_URL"] = database_of(instance)
     return kept | base | settings

@@ -7,8 +7,8 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 INSTALL := $(PIP) install --quiet --require-hashes -r
 ARGS   ?=
-# Tests wait for servers more than they compute: one more at a time than there are cores.
-JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+# Tests wait for servers half of their time: two at a time for each core.
+JOBS   ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) * 2)))
 # What needs the same slow thing to be started is a group, which one of them does.
 SIDE_BY_SIDE = -n $(JOBS) --dist loadgroup
 

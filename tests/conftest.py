@@ -23,7 +23,7 @@ from tests.support.clients import Rest, Socket
 from tests.support.impatient import SILENCE, Impatient
 from tests.support.leaks import leaks
 from tests.support.postgres import Databases
-from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, AppPy, Server
+from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, Server
 
 settings.register_profile(
     "suite",
@@ -117,7 +117,7 @@ def _database(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The server that tests share."""
-    with support.running(AppPy(tmp_path_factory.mktemp("instance"))) as one:
+    with support.running(Server(tmp_path_factory.mktemp("instance"))) as one:
         yield one
 
 

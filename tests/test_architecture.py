@@ -13,6 +13,8 @@ import pytest
 import task_app
 from tests.support.server import ROOT
 
+# One process reads them all, once.
+pytestmark = pytest.mark.xdist_group("architecture")
 PACKAGE = ROOT / "task_app"
 SOURCES = sorted([ROOT / "app.py", ROOT / "config.py", *PACKAGE.rglob("*.py")])
 TESTS = sorted((ROOT / "tests").rglob("*.py"))

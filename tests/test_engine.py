@@ -205,10 +205,9 @@ def test_upgrades_that_fail(server: Server, alice: Person) -> None:
 class Few(Server):
     """One that may have few connections."""
 
-    program = (
-        "-c",
+    source = (
         "import sys; from app import main, server;"
-        f"server.CONNECTIONS = {FEW_CONNECTIONS}; sys.exit(main())",
+        f"server.CONNECTIONS = {FEW_CONNECTIONS}; sys.exit(main())"
     )
 
 

@@ -28,7 +28,7 @@ sys.exit(main())
 
 
 class Patient(Server):
-    program = ("-c", PATIENT)
+    source = PATIENT
 
 
 def test_silence(start: Callable[..., Server]) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
-from tests.support.accounts import PASSWORD, Person, unique
+import pytest
+
+from tests.support.accounts import PASSWORD, Person, register, unique
 from tests.support.clients import Rest
-from tests.support.server import Server
+from tests.support.server import AppPy, Server, running
 
 TASK = {"title": "New Task", "description": "Task Description", "done": False}
 UPDATE = {"title": "Updated Task", "description": "Updated Description", "done": True}
@@ -162,9 +166,17 @@ def test_disconnected_message(start, listen) -> None:
     assert ending.wait() == 0
 
 
-def test_the_documents_program(server: Server, alice: Person, listen) -> None:
-    program = PROGRAM.replace("jwt_token_here", alice.token).replace("5000", str(server.port))
-    hers = listen(alice)
+@pytest.fixture
+def app_py(tmp_path: Path) -> Iterator[Server]:
+    """`python app.py`, as the document says."""
+    with running(AppPy(tmp_path)) as server:
+        yield server
+
+
+def test_the_documents_program(app_py: Server, listen) -> None:
+    alice = register(app_py.url, "Alice")
+    program = PROGRAM.replace("jwt_token_here", alice.token).replace("5000", str(app_py.port))
+    hers = listen(alice, url=app_py.url)
     # `-i`: the threads of today's python-socketio client do not outlive the main program, so a
     # program that ends after its `emit` (as this one does) may be gone before it has sent it.
     process = subprocess.Popen(

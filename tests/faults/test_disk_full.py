@@ -63,7 +63,7 @@ sqlite3.connect(sys.argv[1]).backup(sqlite3.connect(sys.argv[2]))
 
 
 class Bounded(Server):
-    program = ("-c", PROGRAM)
+    source = PROGRAM
 
     def make_room(self) -> None:
         (self.instance / "room").touch()

@@ -1,8 +1,8 @@
 """Servers and commands forked from a process that has imported everything already.
 
 Half of a short test was the start of its server, and nine tenths of that the imports.  What is
-forked goes on exactly as `python app.py` or `flask --app app` does, with its own environment,
-arguments, input and output.  The server that most tests share is `python app.py` itself (`AppPy`).
+forked goes on exactly as `python app.py`, `python -c` or `flask --app app` does, with its own
+environment, arguments, input and output.  Some tests have `python app.py` itself (`AppPy`).
 
 As a program: reads requests from its standard input and tells about its children on its output,
 a JSON object a line.
@@ -86,20 +86,19 @@ class ForkServer:
                 child.returncode = news["code"]
                 child.ended.set()
 
-    def start(self, arguments: list[str], env: dict[str, str]) -> Child:
+    def start(self, argv: list[str], env: dict[str, str]) -> Child:
         """A server.  What it prints, wherever to, comes from the child's `stdout`."""
         read, write = os.pipe()
         child = Child(os.fdopen(read))
         out = f"/proc/{os.getpid()}/fd/{write}"
-        self._fork(child, ["app.py", *arguments], env, (os.devnull, out, out))
+        self._fork(child, argv, env, (os.devnull, out, out))
         os.close(write)
         return child
 
     def run(
         self, argv: list[str], env: dict[str, str], given: str, seconds: float
     ) -> tuple[int, str, str]:
-        """What begins with `app.py` or `flask`, until its end, with `given` for input: its exit
-        code, output and errors."""
+        """`argv` until its end, with `given` for input: its exit code, output and errors."""
         with tempfile.TemporaryDirectory() as folder:
             files = [Path(folder) / name for name in ("in", "out", "err")]
             for file in files:
@@ -125,10 +124,13 @@ class ForkServer:
         assert child.known.wait(PATIENCE), "nothing was forked"
 
 
-@cache
 def forkserver(mode: str) -> ForkServer:
-    """The one of this test process, which ends when this does, and its children with it."""
-    return ForkServer(mode)
+    """The one of this test process, which ends when this does, and its children with it.  A mode
+    that there is not is refused by the child, whatever it was forked from."""
+    return _forkserver(mode if mode == "eventlet" else "threading")
+
+
+_forkserver = cache(ForkServer)
 
 
 def _import_everything() -> None:
@@ -157,6 +159,8 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = request["argv"]
+    if sys.argv[0] == "-c":
+        exec(sys.argv.pop(1), {"__name__": "__main__"})  # noqa: S102 - the tests' own
     sys.exit(app.main() if sys.argv[0] == "app.py" else cli.main())
 
 

@@ -16,7 +16,8 @@ sys.exit(main())
 
 
 class Hurried(Server):
-    """`drain` and `farewell` are `outbox.py`'s DRAIN_SECONDS and FAREWELL_SECONDS."""
+    """`drain` and `farewell` are `outbox.py`'s DRAIN_SECONDS and FAREWELL_SECONDS.  A program of
+    its own: its memory is looked at."""
 
     def __init__(self, instance: Path, drain: float, farewell: float, **settings: str) -> None:
         super().__init__(instance, **settings)

@@ -24,4 +24,4 @@ sys.exit(main())
 
 
 class Impatient(Server):
-    program = ("-c", PROGRAM)
+    source = PROGRAM

@@ -47,8 +47,10 @@ def environment(instance: Path, settings: dict[str, str]) -> dict[str, str]:
 class Server:
     """One server on a free port of 127.0.0.1.  What it prints is kept in `log`."""
 
-    # What Python is told to run; with nothing, `app.py` is forked.
-    program: Sequence[str] = () if FORKS else ("app.py",)
+    # What Python is told to run when the server is a program of its own, and not forked.
+    program: Sequence[str] = ()
+    # What is run in place of `app.py`.
+    source = ""
 
     @property
     def under(self) -> Sequence[str]:
@@ -80,10 +82,11 @@ class Server:
         return [value for value in found if len(value) >= 8]  # shorter ones are words, too
 
     def _run(self, env: dict[str, str]) -> subprocess.Popen[str] | Child:
-        if not self.program:
-            return forkserver(env["ASYNC_MODE"]).start(list(self.arguments), env)
+        what = ("-c", self.source) if self.source else ("app.py",)
+        if FORKS and not self.program:
+            return forkserver(env["ASYNC_MODE"]).start([*what, *self.arguments], env)
         return subprocess.Popen(
-            [*self.under, sys.executable, "-u", *self.program, *self.arguments],
+            [*self.under, sys.executable, "-u", *(self.program or what), *self.arguments],
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,

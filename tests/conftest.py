@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from tests.faults.tries import (  # noqa: F401 - hooks
 from tests.support import accounts
 from tests.support import server as support
 from tests.support.accounts import PASSWORD, Person
+from tests.support.cli import UNPATCHED
 from tests.support.clients import Rest, Socket
+from tests.support.forkserver import FORKS, share
 from tests.support.impatient import SILENCE, Impatient
 from tests.support.leaks import leaks
 from tests.support.postgres import Databases
@@ -54,6 +57,14 @@ def require(binary: str) -> str:
     except Missing as missing:
         complain = pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip
         complain(str(missing))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the suite is shared by several processes, all fork from the same ones."""
+    if FORKS and config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        folder = tempfile.TemporaryDirectory()
+        config.add_cleanup(folder.cleanup)
+        share(folder.name, {ASYNC_MODE, UNPATCHED})
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

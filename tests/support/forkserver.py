@@ -4,8 +4,11 @@ Half of a short test was the start of its server, and nine tenths of that the im
 forked goes on exactly as `python app.py`, `python -c` or `flask --app app` does, with its own
 environment, arguments, input and output.  Some tests have `python app.py` itself (`AppPy`).
 
+Where several processes share the suite, what they fork from is forked as well, from one process
+for all of them (`share`): the imports take as long as twenty tests.
+
 As a program: reads requests from its standard input and tells about its children on its output,
-a JSON object a line.
+a JSON object a line.  Given an address, it listens there and does so for each that connects.
 """
 
 from __future__ import annotations
@@ -15,10 +18,13 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import warnings
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -26,6 +32,7 @@ from typing import IO, Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORKS = hasattr(os, "pidfd_open")  # on Linux
 PATIENCE = 20  # seconds, for the imports and for a fork
+SHARED = "SUITE_FORKS_FROM"  # the folder of what `share` has started
 
 
 class Child:
@@ -58,25 +65,12 @@ class ForkServer:
     def __init__(self, mode: str) -> None:
         self.children: dict[int, Child] = {}  # by the number of the request
         self.lock = threading.Lock()
-        self.process = subprocess.Popen(
-            [sys.executable, str(Path(__file__)), mode],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        )
+        shared = os.environ.get(SHARED)
+        self.requests, self.news = _connected(f"{shared}/{mode}") if shared else _started(mode)
         threading.Thread(target=self._listen, daemon=True).start()
-        atexit.register(self._end)
-
-    def _end(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
 
     def _listen(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.news:
             news = json.loads(line)
             child = self.children[news["number"]]
             if "pid" in news:
@@ -119,8 +113,8 @@ class ForkServer:
             number = len(self.children)
             self.children[number] = child
             request = {"number": number, "argv": argv, "env": env, "files": files}
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps(request) + "\n")
+            self.requests.write(json.dumps(request) + "\n")
+            self.requests.flush()
         assert child.known.wait(PATIENCE), "nothing was forked"
 
 
@@ -131,6 +125,47 @@ def forkserver(mode: str) -> ForkServer:
 
 
 _forkserver = cache(ForkServer)
+
+
+def _started(mode: str) -> tuple[IO[str], IO[str]]:
+    """What a process of this one's own is asked by, and what it answers by."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__)), mode],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None and process.stdout is not None
+    atexit.register(process.wait)
+    atexit.register(process.stdin.close)  # before that: it ends with its input
+    return process.stdin, process.stdout
+
+
+def _connected(address: str) -> tuple[IO[str], IO[str]]:
+    """The same with one that is forked for this process, and ends when this does."""
+    connection = socket.socket(socket.AF_UNIX)
+    connection.connect(address)
+    return connection.makefile("w"), connection.makefile("r")
+
+
+def share(folder: str, modes: Iterable[str]) -> None:
+    """Start what every process of this suite is to fork from, until this process ends.  `folder`
+    is for addresses."""
+    for mode in modes:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(f"{folder}/{mode}")
+            listener.listen()
+            shared = subprocess.Popen(
+                [sys.executable, str(Path(__file__)), mode, str(listener.fileno())],
+                cwd=ROOT,
+                stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+            )
+        assert shared.stdin is not None
+        atexit.register(shared.wait)
+        atexit.register(shared.stdin.close)
+    os.environ[SHARED] = folder
 
 
 def _import_everything() -> None:
@@ -168,17 +203,29 @@ def _tell(**news: int) -> None:
     os.write(1, json.dumps(news).encode() + b"\n")
 
 
-def _main(mode: str) -> None:
-    sys.path[0] = str(ROOT)
-    poller = select.poll()  # as it is before anything is patched
-    import gc
+def _one_for_each(listener: socket.socket, poller: Any) -> bool:
+    """Be forked for each who connects, to be asked and to answer there.  False in the process that
+    all are forked from, once its input has ended."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
+    poller.register(0, select.POLLIN)
+    poller.register(listener, select.POLLIN)
+    while True:
+        if 0 in dict(poller.poll()):
+            return False
+        connection, _ = listener.accept()
+        if not os.fork():
+            break
+        connection.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    poller.unregister(0)
+    poller.unregister(listener)
+    for standard in (0, 1):
+        os.dup2(connection.fileno(), standard)
+    return True
 
-    import app  # noqa: F401
-    from task_app import server
 
-    server.patch(mode)
-    _import_everything()
-    gc.freeze()
+def _serve(poller: Any) -> None:
+    """Fork what is asked for, until the input ends."""
     children: dict[int, tuple[int, int]] = {}  # by descriptor: number, process
     rest = b""
     poller.register(0, select.POLLIN)
@@ -198,20 +245,41 @@ def _main(mode: str) -> None:
                 return
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                request = json.loads(line)
-                # Now: the other end of a pipe waits until it is told.
-                modes = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
-                files = [os.open(*one) for one in zip(request["files"], modes, strict=True)]
-                pid = os.fork()
-                if not pid:
-                    _become(request, files)
-                for file in files:
-                    os.close(file)
+                number, pid = _fork(json.loads(line))
                 descriptor = os.pidfd_open(pid)
-                children[descriptor] = (request["number"], pid)
+                children[descriptor] = (number, pid)
                 poller.register(descriptor, select.POLLIN)
-                _tell(number=request["number"], pid=pid)
+                _tell(number=number, pid=pid)
+
+
+def _fork(request: dict[str, Any]) -> tuple[int, int]:
+    # Now: the other end of a pipe waits until it is told.
+    modes = (os.O_RDONLY, os.O_WRONLY, os.O_WRONLY)
+    files = [os.open(*one) for one in zip(request["files"], modes, strict=True)]
+    pid = os.fork()
+    if not pid:
+        _become(request, files)
+    for file in files:
+        os.close(file)
+    return request["number"], pid
+
+
+def _main(mode: str, *listening: str) -> None:
+    sys.path[0] = str(ROOT)
+    poller = select.poll()  # as it is before anything is patched
+    listeners = [socket.socket(fileno=int(number)) for number in listening]
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")  # all is imported
+    import gc
+
+    import app  # noqa: F401
+    from task_app import server
+
+    server.patch(mode)
+    _import_everything()
+    gc.freeze()
+    if all(_one_for_each(listener, poller) for listener in listeners):
+        _serve(poller)
 
 
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main(*sys.argv[1:])

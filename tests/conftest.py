@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,14 @@ def require(binary: str) -> str:
     except Missing as missing:
         complain = pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip
         complain(str(missing))
+
+
+def require_chromium() -> str:
+    """The path of a Chromium, under whichever of its names it is here."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        with suppress(Missing):
+            return program(name)
+    return require("chromium")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -121,7 +121,7 @@ fuzz: $(VENV)/.installed-fuzz  ## Look for input that breaks what reads bytes (A
 types: install-dev  ## Check the types
 	@$(BIN)/mypy
 
-check: lint audit types test test-cluster test-browser test-guides  ## Lint, audit, types and every test but those without eventlet
+check: lint audit types test test-cluster test-browser test-guides  ## Lint, audit, types and every test, as the server comes (eventlet, SQLite)
 
 format: install-dev  ## Format the code and mend what can be mended mechanically
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -332,7 +332,7 @@ def _read(setting: Setting, environ: Mapping[str, str]) -> Any:
     try:
         return setting.parse(value)
     except ValueError as error:
-        shown = "" if setting.parse in UNSPOKEN else f" is {value!r}"
+        shown = "" if setting.parse in UNSPOKEN else f"={value!r}"
         raise ConfigError(f"{name}{shown} cannot be used: {error}.") from error
 
 

@@ -42,6 +42,7 @@ def _titled(axis: Any, title: str, across: str) -> None:
 def _written(axis: Any, run: Run) -> None:
     values = [run.middle(f"writes_{n}", "writes_per_s") for n in PROCESSES]
     axis.plot(PROCESSES, values, "o-", color=COLOURS[0], label="measured")
+    axis.set_xticks(PROCESSES)
     _titled(axis, "POST /tasks on PostgreSQL, writes/s", "processes, all on this machine")
     axis.set_ylim(bottom=0)
 
@@ -50,6 +51,7 @@ def _counted(axis: Any, run: Run) -> None:
     for colour, (name, shown) in zip(COLOURS, NUMBERED_BY.items(), strict=False):
         values = [run.middle(f"{name}_{clients}", "writes_per_s") for clients in CLIENTS]
         axis.plot(CLIENTS, values, "o-", color=colour, label=shown)
+    axis.set_xticks(CLIENTS)
     _titled(axis, "The same statements by pgbench, writes/s", "sessions")
     axis.set_ylim(bottom=0)
 
@@ -68,5 +70,7 @@ def _lifts(axis: Any, run: Run) -> None:
     costs = run.costs()
     for index, (colour, (name, _)) in enumerate(zip(COLOURS, model.LIFTS, strict=True)):
         values = [model.first(costs, model.lifted(Site(n))[index][1])[1] for n in SIZES]
-        axis.loglog(SIZES, values, color=colour, label=name)
+        # Where one lies on the one before it, both are seen.
+        shape = {"ls": "--", "lw": 1.5} if index % 2 else {"lw": 4, "alpha": 0.6}
+        axis.loglog(SIZES, values, color=colour, label=name, **shape)
     _titled(axis, "Model: what lifts it, writes/s", "processes, a core each")

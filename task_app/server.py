@@ -64,7 +64,7 @@ def serve(app: Flask) -> None:
         listener = _listen(app.config["HOST"], app.config["PORT"])
     except OSError as error:
         where = f"{app.config['HOST']}:{app.config['PORT']}"
-        reason = os.strerror(error.errno or 0)
+        reason = str(error.strerror).partition(" (while")[0]  # the address again
         raise ListenError(
             f"{where} cannot be listened on ({reason}); set HOST and PORT to another."
         ) from error

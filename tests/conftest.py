@@ -6,6 +6,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = tempfile.TemporaryDirectory()
         config.add_cleanup(folder.cleanup)
         share(folder.name, {ASYNC_MODE, UNPATCHED})
+
+
+def require_chromium() -> str:
+    """The path of a Chromium, under whichever of its names it is here."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        with suppress(Missing):
+            return program(name)
+    return require("chromium")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -100,7 +100,7 @@ def test_what_is_no_backup_changes_nothing(run: Cli, tmp_path: Path) -> None:
     for bad, why in (
         (newer, "newer version"),
         (damaged, "cannot be copied"),
-        (empty, "cannot be copied"),
+        (empty, "no database of this server"),
         (other, "no database of this server"),
     ):
         assert why in run("restore", bad).refused(), bad

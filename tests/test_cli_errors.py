@@ -36,6 +36,11 @@ def test_nobody_answers_at_the_databases_address(tmp_path: Path, command: str) -
     assert "?." not in line and "hush-hush" not in line
 
 
+def test_flasks_own_server(tmp_path: Path) -> None:
+    """It has no relay: whoever is connected would never hear of a change."""
+    assert "python app.py" in cli.flask(tmp_path, "run", "--port", "0").refused()
+
+
 @sqlite_only
 @pytest.mark.parametrize("command", ["db upgrade", "users list", "backup copy.db"])
 def test_a_file_that_is_no_database(tmp_path: Path, command: str) -> None:

@@ -93,4 +93,4 @@ def test_before_there_is_a_database(tmp_path: Path) -> None:
 
 def test_a_bad_setting_is_one_sentence(tmp_path: Path) -> None:
     why = cli.flask(tmp_path, "users", "list", PORT="http").refused()
-    assert why.startswith("PORT is 'http' cannot be used")
+    assert why.startswith("PORT='http' cannot be used")

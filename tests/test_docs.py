@@ -11,10 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from config import settings_table
+from config import Config, settings_table
 from task_app.commands import COMMANDS
 from task_app.events import EVENTS
+from task_app.http.requests import MAX_HEAD, MAX_HEADERS
+from task_app.http.server import REQUEST_RATE, REQUEST_SECONDS
+from task_app.realtime import outbox
 from task_app.realtime.feeds import ENDINGS
+from task_app.resources import limits
+from task_app.schemas import task
 from tests.support.blocks import Page
 from tests.support.server import ROOT, Server
 
@@ -41,6 +46,31 @@ def test_commands_are_in_the_readme(name: str) -> None:
 @pytest.mark.parametrize("code", sorted(set(ENDINGS.values())))
 def test_close_codes_are_in_the_readme(code: int) -> None:
     assert re.search(rf"\b{code}\b", README)
+
+
+def test_limits_are_in_the_readme(tmp_path: Path) -> None:
+    tries = {rule: [often for often, _ in found] for rule, found in limits._RULES.items()}
+    assert tries == {
+        limits.LOGIN: [limits.TRIES, "300 per minute"],
+        limits.REGISTRATION: ["30 per minute"],
+        limits.PASSWORD: ["10 per minute"],
+        limits.BROADCAST: ["60 per minute"],
+    }
+    config, text = Config({"INSTANCE_PATH": str(tmp_path)}), " ".join(README.split())
+    for told in (
+        f"head is at most {MAX_HEAD >> 10} KiB and {MAX_HEADERS} lines",
+        f"its body {config.MAX_CONTENT_LENGTH >> 20} MiB",
+        f"within {REQUEST_SECONDS} s, and one more for each {REQUEST_RATE >> 10} KiB",
+        f"at most {task.MAX_LIMIT} items ({task.DEFAULT_LIMIT} unless you say)",
+        f"a bulk {task.BULK_OPERATIONS} operations",
+        f"Login: {limits.TRIES.split()[0]} tries a minute from each address for each name",
+        "and 300 a minute from each address in all; a change of password: 10 a minute",
+        "registration: 30 a minute for each address; broadcast: 60 a minute for each account",
+        f"Titles have 1-{task.TITLE_LENGTH} characters",
+        f"descriptions up to {task.DESCRIPTION_LENGTH:,}".replace(",", " "),
+        f"past {outbox.MAX_MESSAGES} messages or {outbox.MAX_BYTES >> 20} MiB",
+    ):
+        assert told in text, told
 
 
 def test_no_event_is_in_the_readme_that_is_not() -> None:

@@ -40,6 +40,20 @@ BACKUP, RESTORE = PAGE.take("app backup"), PAGE.take("app restore")
 DUMP, LOAD = PAGE.take("pg_dump --format"), PAGE.take("pg_restore")
 FLASK = sorted(set(re.findall(r"flask --app app ((?:[a-z-]+ ?)+)", TEXT)))
 NO_SETTINGS = {"CONNECTIONS", "GATEWAY_PORT"}  # of server.py; of the compose file
+# Where the page has a figure, and the row of benchmarks.md that it is from.
+POST, GET, PAGE_OF_50 = "`POST /tasks`", "`GET /tasks/<id>`", "`GET /tasks?limit=50`"
+EACH = "Change to 1 000 Socket.IO clients: "
+FIGURES = (
+    (r"\| ([\d ]+), and [\d ]+ to [\d ]+ a second", f"{POST} at 16 connections"),
+    (r"\| [\d ]+, and ([\d ]+) to [\d ]+ a second", f"{PAGE_OF_50} at 16 connections"),
+    (r"\| [\d ]+, and [\d ]+ to ([\d ]+) a second", f"{GET} at 16 connections"),
+    (r"some ([\d.]+) KB in its process", "Memory per idle connection, at 5 000"),
+    (r"5 000 come back in ([\d.]+) s", "Connecting 5 000 clients"),
+    (r"\| ([\d.]+) ms, [\d.]+ ms at the 99th percentile", f"{EACH}p50"),
+    (r"\| [\d.]+ ms, ([\d.]+) ms at the 99th percentile", f"{EACH}p99"),
+    (r"it is ([\d.]+) to [\d.]+ ms at full load", f"{GET}: p99"),
+    (r"it is [\d.]+ to ([\d.]+) ms at full load", f"{POST}: p99"),
+)
 
 
 @pytest.mark.parametrize("code", SHELL, ids=lambda code: code.split("\n")[0][:40])
@@ -80,6 +94,16 @@ def test_settings_that_are_named_are_settings(name: str) -> None:
 def test_metrics_that_are_named_are_there(name: str, server: Server) -> None:
     told = Rest(server.url).get("/metrics").text
     assert re.search(rf"^# TYPE {name} ", told, re.M)
+
+
+@pytest.mark.parametrize(("place", "row"), FIGURES, ids=[row for _, row in FIGURES])
+def test_figures_are_those_that_were_measured(place: str, row: str) -> None:
+    """Rounded: runs differ by more than a digit."""
+    [told] = re.findall(place, TEXT)
+    benchmarks = (ROOT / "docs" / "benchmarks.md").read_text()
+    [found] = re.findall(rf"^\| {re.escape(row)} \|.*?\*\*(.*?)\*\*", benchmarks, re.M)
+    said, measured = (float("".join(figure.split())) for figure in (told, found))
+    assert said == pytest.approx(measured, rel=0.2)
 
 
 def test_every_process_is_scraped_and_upgraded() -> None:

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from tests.conftest import require
+from tests.conftest import require, require_chromium
 from tests.support import accounts, blocks, databases, node
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import ROOT, Server, environment
@@ -196,7 +196,7 @@ def site() -> Iterator[str]:
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    chromium = require("chromium")
+    chromium = require_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]

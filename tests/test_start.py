@@ -91,6 +91,15 @@ def test_port_in_use(tmp_path: Path) -> None:
     assert port in line
 
 
+def test_host_that_nobody_knows(tmp_path: Path) -> None:
+    (tmp_path / "admin_password").write_text("")
+    host = {"HOST": "nobody.invalid", "ADMIN_PASSWORD": "correct horse battery"}
+    code, said = refusal(tmp_path, **host)
+    [line] = said.strip().splitlines()
+    assert code == 1 and "nobody.invalid" in line and "set HOST" in line
+    assert "name" in line.lower() and "Errno" not in line and "Unknown" not in line  # why, in words
+
+
 def test_first_start_makes_an_admin_and_keeps_it(start: Callable[..., Server]) -> None:
     server = start()
     password = server.admin_password

@@ -7,13 +7,25 @@ on stderr, and the exit code is not 0.
 
 from __future__ import annotations
 
+import click
 from flask import Flask
+from flask.cli import run_command
 
 from task_app.cli import backups, doctor, log, stress, tasks, users
 
 
 def register(app: Flask) -> None:
-    """Give the `flask` command those of this application (`db` is Flask-Migrate's)."""
+    """Give the `flask` command those of this application (`db` is Flask-Migrate's).
+
+    Raises `ClickException` under Flask's own `run`, which would answer requests and tell nobody
+    of what they change.
+    """
+    context = click.get_current_context(silent=True)
+    if context is not None and context.command is run_command:
+        raise click.ClickException(
+            "`flask run` is no server for sockets and events; start it with `python app.py` "
+            "(`--dev`: anew at each change)."
+        )
     for command in (
         users.users,
         tasks.tasks,

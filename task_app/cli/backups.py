@@ -104,8 +104,9 @@ def _check_and_mark(copy: sqlite3.Connection) -> None:
     [(found,)] = copy.execute("PRAGMA quick_check(1)")
     if found != "ok":
         raise sqlite3.DatabaseError(f"it is damaged ({found})")
+    [(ours,)] = copy.execute("SELECT count(*) FROM sqlite_master WHERE name = 'log_head'")
     with copy:
-        marked = copy.execute("UPDATE log_head SET visibility = ?", (COPIED,)).rowcount
+        marked = ours and copy.execute("UPDATE log_head SET visibility = ?", (COPIED,)).rowcount
     if marked != 1:
         raise sqlite3.DatabaseError("it is no database of this server")
     copy.execute("PRAGMA journal_mode = DELETE")  # or it would not be one file

@@ -134,6 +134,9 @@ def plot(pyplot: Any, outcome: Outcome, file: Path) -> None:
             shares = [number / len(ordered) for number in range(1, len(ordered) + 1)]
             axes.step(ordered, shares, where="post", label=name)
     axes.set(xscale="log", xlabel="milliseconds", ylabel="share not above", ylim=(0, 1))
+    axes.xaxis.set_major_locator(pyplot.LogLocator(subs=(1, 2, 5)))  # a run is a decade or two
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(lambda *_: "")
     axes.grid(True, which="both", alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(file, format="png", dpi=120)

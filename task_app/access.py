@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from flask import current_app
@@ -40,25 +41,25 @@ class Actor:
     def is_admin(self) -> bool:
         return self.role == ADMIN
 
+    @cached_property
+    def rooms(self) -> frozenset[str]:
+        """The rooms whose events this actor may see."""
+        if self.id is None:
+            return frozenset()
+        return frozenset({user_room(self.id), ALL, *([ADMINS] if self.is_admin else [])})
+
 
 ANONYMOUS = Actor(None, "", "")
 SYSTEM = Actor(None, "system", ADMIN)
 
 
 def team_sees_all() -> bool:
-    return current_app.config["TASK_VISIBILITY"] == "team"
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    return bool(app.config["TASK_VISIBILITY"] == "team")
 
 
 def user_room(user_id: int) -> str:
     return f"user:{user_id}"
-
-
-def rooms_of(actor: Actor) -> frozenset[str]:
-    """The rooms whose events this actor may see."""
-    if actor.id is None:
-        return frozenset()
-    rooms = {user_room(actor.id), ALL}
-    return frozenset(rooms | {ADMINS} if actor.is_admin else rooms)
 
 
 def task_rooms(task: Mapping[str, Any]) -> tuple[str, ...]:

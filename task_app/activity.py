@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row, select, union
 
-from task_app import access, events
+from task_app import events
 from task_app.access import Actor
 from task_app.errors import invalid
 from task_app.extensions import table
@@ -69,7 +69,7 @@ def _numbers(tx: Transaction, actor: Actor, before: int, most: int) -> Sequence[
         .where(EventRoom.room == room, EventRoom.seq < before, EventRoom.seq > floor)
         .order_by(EventRoom.seq.desc())
         .limit(most)
-        for room in sorted(access.rooms_of(actor))
+        for room in sorted(actor.rooms)
     ]
     together = union(*(select(part.subquery()) for part in lasts)).subquery()
     statement = select(together.c.seq).order_by(together.c.seq.desc()).limit(most)

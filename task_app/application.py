@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from flask import Flask, Request, Response, request
-from flask.ctx import RequestContext
-from flask.sessions import NullSession, SessionInterface, SessionMixin
+from flask.ctx import AppContext, RequestContext
+from flask.globals import _cv_app, _cv_request
+from flask.sessions import NullSession
+from werkzeug.datastructures import EnvironHeaders
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter, Rule
 
@@ -18,20 +20,86 @@ from task_app import logs
 REMEMBERED, REMEMBERED_LENGTH = 4096, 100
 
 
-class NoSessions(SessionInterface):
-    """No cookies: a token says who asks."""
+class Asked(Request):
+    """A request that looks at its environment when it is asked."""
 
-    def open_session(self, app: Flask, request: Request) -> SessionMixin:
-        return NullSession()
+    def __init__(
+        self, environ: dict[str, Any], populate_request: bool = True, shallow: bool = False
+    ) -> None:
+        self.environ = environ
+        self.shallow = shallow
+        self.method = environ["REQUEST_METHOD"].upper()
+        path = environ.get("PATH_INFO", "")
+        if not path.isascii():
+            path = path.encode("latin-1").decode(errors="replace")
+        self.path = "/" + path.lstrip("/")
+        self.root_path = environ.get("SCRIPT_NAME", "").rstrip("/")
+        self.query_string = environ.get("QUERY_STRING", "").encode("latin-1")
+        self.scheme = environ["wsgi.url_scheme"]
+        self.remote_addr = environ.get("REMOTE_ADDR")
 
-    def save_session(self, app: Flask, session: SessionMixin, response: Any) -> None:
-        """There is nothing to save."""
+    @cached_property
+    def headers(self) -> EnvironHeaders:  # type: ignore[override]
+        return EnvironHeaders(self.environ)
+
+    @cached_property
+    def server(self) -> tuple[str, int]:  # type: ignore[override]
+        return self.environ["SERVER_NAME"], int(self.environ["SERVER_PORT"])
+
+
+class Place(AppContext):
+    """An application's context, of which no signal tells."""
+
+    url_adapter = None
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.g = app.app_ctx_globals_class()
+        self._cv_tokens = []
+
+    def push(self) -> None:
+        self._cv_tokens.append(_cv_app.set(self))
+
+    def pop(self, exc: BaseException | None = None) -> None:
+        if len(self._cv_tokens) == 1:
+            self.app.do_teardown_appcontext(exc)
+        _cv_app.reset(self._cv_tokens.pop())
 
 
 class Context(RequestContext):
-    """A request's context, whose URL is matched by the application."""
+    """A request's context, without session, whose URL is matched by the application."""
 
     app: Application
+    request: Asked
+    flashes = None
+    _session = NullSession()
+    _after_request_functions: Any = ()
+
+    def __init__(self, app: Application, environ: dict[str, Any]) -> None:
+        self.app = app
+        self.request = Asked(environ)
+        self.url_adapter = app.matcher
+        self._cv_tokens = []
+
+    def push(self) -> None:
+        place, around = None, _cv_app.get(None)
+        if around is None or around.app is not self.app:
+            place = Place(self.app)
+            place.push()
+        self._cv_tokens.append((_cv_request.set(self), place))
+        self.match_request()
+
+    def pop(self, exc: BaseException | None = None) -> None:
+        try:
+            if len(self._cv_tokens) == 1:
+                self.app.do_teardown_request(exc)
+                if "files" in self.request.__dict__:  # somebody has read a form
+                    self.request.close()
+        finally:
+            token, place = self._cv_tokens.pop()
+            _cv_request.reset(token)
+            if place is not None:
+                place.pop(exc)
 
     def match_request(self) -> None:
         request = self.request
@@ -44,8 +112,6 @@ class Context(RequestContext):
 
 
 class Application(Flask):
-    session_interface = NoSessions()
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Routes depend on no host, and no URL that is made here goes into an answer.
@@ -68,6 +134,26 @@ class Application(Flask):
         if self.url_value_preprocessors or any(name is not None for one in hooks for name in one):
             raise TypeError("hooks before and after requests are the application's alone")
 
+    def full_dispatch_request(self) -> Response:
+        """Flask's, without signals."""
+        self._got_first_request = True
+        try:
+            answer = self.preprocess_request()
+            if answer is None:
+                answer = self.dispatch_request()
+        except Exception as error:
+            answer = self.handle_user_exception(error)
+        if not isinstance(answer, Response):
+            answer = self.make_response(answer)
+        return self.process_response(answer)
+
+    def dispatch_request(self) -> Any:
+        """The view's answer; Flask's own way where there is no view to call."""
+        asked = _cv_request.get().request
+        if asked.url_rule is None or asked.method == "OPTIONS":
+            return super().dispatch_request()
+        return self.view_functions[asked.url_rule.endpoint](**asked.view_args or {})
+
     def preprocess_request(self) -> Any:
         """The application's hooks, without a search for those of blueprints."""
         for hook in self.before_request_funcs.get(None, ()):
@@ -86,6 +172,14 @@ class Application(Flask):
         """The application's hooks; there is no signal `request_tearing_down`."""
         for hook in reversed(self.teardown_request_funcs.get(None, ())):
             hook(exc)
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """The application's hooks; there is no signal `appcontext_tearing_down`."""
+        for hook in reversed(self.teardown_appcontext_funcs):
+            hook(exc)
+
+    def app_context(self) -> AppContext:
+        return Place(self)
 
     def request_context(self, environ: Any) -> RequestContext:
         return Context(self, environ)

@@ -126,11 +126,17 @@ class _Reading:
         self.begin = begin
 
     def __enter__(self) -> Transaction:
-        self.pool: _Pool = current_app.extensions["task_app.database"]
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        self.pool: _Pool = app.extensions["task_app.database"]
+        if not self.begin:
+            try:
+                self.session = self.pool.free.pop()
+            except IndexError:
+                with _TRANSLATED:
+                    self.session = self.pool.take()
+            return LoneStatement(self.session)
         with _TRANSLATED:
             self.session = self.pool.take()
-            if not self.begin:
-                return LoneStatement(self.session)
             try:
                 self.session.driver.execute(self.pool.begin_reading)
             except Exception as error:

@@ -128,7 +128,7 @@ def access_task_by_id(
     """
     rows = tx.run(_CHANGE_TASK if for_change else _READ_TASK, {"id": task_id})
     task = task_dict(rows[0]) if rows else None
-    if task is None or not access.rooms_of(actor).intersection(access.task_rooms(task)):
+    if task is None or not actor.rooms.intersection(access.task_rooms(task)):
         raise not_found("task")
     return task
 
@@ -136,7 +136,7 @@ def access_task_by_id(
 def news_of(tx: Transaction, actor: Actor) -> tuple[int, str, int]:
     """Where the log stands (`seq`, `epoch`), and the number of the last event this actor may
     see: as long as it stays, so do their lists."""
-    rooms = {f"room_{n}": room for n, room in enumerate(access.rooms_of(actor))}
+    rooms = {f"room_{n}": room for n, room in enumerate(actor.rooms)}
     [(seq, epoch, floor, *lasts)] = tx.run(_NEWS[len(rooms)], rooms)
     return seq, epoch, max(floor, *(last or 0 for last in lasts))
 
@@ -151,7 +151,7 @@ def events_for(tx: Transaction, actor: Actor, after: int, limit: int) -> list[Ev
         .where(EventRoom.room == room, EventRoom.seq > after)
         .order_by(EventRoom.seq)
         .limit(limit)
-        for room in sorted(access.rooms_of(actor))
+        for room in sorted(actor.rooms)
     ]
     together = union(*(select(part.subquery()) for part in numbers)).subquery()
     first = select(together.c.seq).order_by(together.c.seq).limit(limit)

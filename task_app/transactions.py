@@ -135,7 +135,9 @@ class LoneStatement(Transaction):
     __slots__ = ("done",)
 
     def __init__(self, session: Session) -> None:
-        super().__init__(session)
+        self.session = session
+        self.events = []
+        self._now = ""
         self.done = False
 
     def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:

@@ -20,10 +20,12 @@ import pytest
 import socketio
 from engineio.base_socket import BaseSocket
 from engineio.socket import Socket
-from flask.ctx import RequestContext
+from flask.ctx import AppContext, RequestContext
+from werkzeug.test import EnvironBuilder
 
 from task_app import own_tokens
-from task_app.application import Application
+from task_app.application import Application, Asked, Context, Place
+from task_app.extensions import Database
 from task_app.measured import VERSIONS
 from task_app.realtime import handlers, sessions
 from task_app.realtime.sessions import Session
@@ -218,18 +220,71 @@ def test_signatures_of_what_is_overridden() -> None:
 
 def test_what_flask_does_for_each_request() -> None:
     """`Application` puts its own in the place of these, and is called in theirs."""
-    steps = inspect.getsource(flask.Flask.full_dispatch_request)
-    assert "self.preprocess_request()" in steps
+    steps = inspect.getsource(flask.Flask.wsgi_app)
+    assert "ctx = self.request_context(environ)" in steps
+    assert "response = self.full_dispatch_request()" in steps
     assert "self.process_response(response)" in inspect.getsource(flask.Flask.finalize_request)
-    assert "self.match_request()" in inspect.getsource(RequestContext.push)
-    assert "self.app.do_teardown_request(exc)" in inspect.getsource(RequestContext.pop)
-    for name in (
-        *("preprocess_request", "process_response", "do_teardown_request"),
-        *("create_url_adapter", "request_context", "make_default_options_response"),
+    pairs: list[tuple[type, type, tuple[str, ...]]] = [
+        (
+            Application,
+            flask.Flask,
+            (
+                *("full_dispatch_request", "dispatch_request", "preprocess_request"),
+                *("process_response", "do_teardown_request", "do_teardown_appcontext"),
+                *("create_url_adapter", "request_context", "app_context"),
+                "make_default_options_response",
+            ),
+        ),
+        (Context, RequestContext, ("push", "pop", "match_request")),
+        (Place, AppContext, ("__init__", "push", "pop")),
+        (Asked, flask.Request, ("__init__",)),
+    ]
+    for one, other, names in pairs:
+        for name in names:
+            ours, theirs = (inspect.signature(getattr(it, name)) for it in (one, other))
+            assert [*ours.parameters] == [*theirs.parameters], name
+
+
+def test_contexts_and_requests_hold_what_flasks_do() -> None:
+    """`Application`'s set by themselves what these set; a request's parts are what Werkzeug makes
+    of the same environment."""
+    environ = EnvironBuilder(
+        "/täsks//é", base_url="http://here:81/", query_string="a=ü&b=%2f", headers={"X-One": "1"}
+    ).get_environ()
+    ours, theirs = Asked(dict(environ)), flask.Request(dict(environ))
+    for name in vars(theirs).keys() - {"environ", "headers"}:
+        assert getattr(ours, name) == getattr(theirs, name), name
+    assert [*ours.headers] == [*theirs.headers] and ours.host == theirs.host == "here:81"
+    plain, own = flask.Flask(__name__), Application(__name__)
+    for one, other in (
+        (plain.app_context(), own.app_context()),
+        (plain.request_context(environ), own.request_context(environ)),
     ):
-        ours, theirs = (getattr(one, name) for one in (Application, flask.Flask))
-        assert [*inspect.signature(ours).parameters] == [*inspect.signature(theirs).parameters]
-    assert [*inspect.signature(RequestContext.match_request).parameters] == ["self"]
+        assert not [name for name in vars(one) if not hasattr(other, name)]
+
+
+def test_what_flask_does_with_what_views_answer() -> None:
+    """`JsonApi.output` and `CommandResource.dispatch_request` leave it out: all it does with a
+    response is to pass it on."""
+    for steps in (flask_restful.Api.output, flask_restful.Resource.dispatch_request):
+        source = inspect.getsource(steps)
+        assert "if isinstance(resp, ResponseBase):" in source, steps
+    given = inspect.signature(flask_restful.Api.output)
+    assert [*given.parameters] == ["self", "resource"]
+    assert "self.output(resource.as_view(" in inspect.getsource(flask_restful.Api._register_view)
+
+
+def test_a_session_of_sqlalchemys_ends_with_its_context() -> None:
+    """`extensions.Database` looks for one where Flask-SQLAlchemy keeps them."""
+    own = Application(__name__)
+    own.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"
+    database = Database()
+    database.init_app(own)
+    with own.app_context():
+        assert not database.session.registry.registry
+        database.session()
+        assert database.session.registry.registry
+    assert not database.session.registry.registry
 
 
 def test_what_flask_limiter_asks_before_each_request() -> None:

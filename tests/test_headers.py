@@ -9,6 +9,7 @@ import pytest
 import requests
 
 from task_app.realtime.door import PATHS
+from task_app.resources.base import SAFE, JsonResponse
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Rest
@@ -35,6 +36,25 @@ FOREIGN = [
 CORS = "Access-Control-"
 POLLING = "/socket.io/?EIO=4&transport=polling"
 UPGRADES = ("/socket.io/?EIO=4&transport=websocket", *PATHS)
+
+
+def test_no_header_of_an_answer_begins_another() -> None:
+    for text in ("1\r\nSet-Cookie: a=b", "1\n", "\r1"):
+        with pytest.raises(ValueError, match="line break"):
+            JsonResponse(b"{}", 200, {"ETag": text})
+
+
+def test_a_header_that_is_added_leaves_with_the_others() -> None:
+    answer = JsonResponse(b"{}", 404, {"ETag": '"1"', "Cache-Control": "no-store"})
+    answer.headers["Retry-After"] = "1"
+    sent: list[Any] = []
+    assert [*answer({}, lambda *given: sent.extend(given))] == [b"{}"]
+    status, fields = sent
+    assert (status, answer.status_code) == ("404 NOT FOUND", 404)
+    assert len(dict(fields)) == len(fields)
+    told = {"ETag": '"1"', "Retry-After": "1", "Cache-Control": "no-store", "Content-Length": "2"}
+    assert dict(fields).items() >= {**told, "Content-Type": "application/json"}.items()
+    assert {name for name, _ in fields} >= SAFE.keys()
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,15 @@ def test_what_is_no_id(nobody: Rest, given: str) -> None:
     assert made != given and OPAQUE.fullmatch(made)
 
 
+def test_no_two_requests_have_one_id() -> None:
+    def one() -> str:
+        logs.begin_request()
+        return logs.request_id()
+
+    ids = {contextvars.copy_context().run(one) for _ in range(1_000)}
+    assert len(ids) == 1_000 and all(OPAQUE.fullmatch(one) for one in ids)
+
+
 def test_an_id_tells_nothing(nobody: Rest) -> None:
     """Neither how many requests came between two, nor which process answered."""
     made = [nobody.get("/tasks").headers["X-Request-ID"] for _ in range(8)]
@@ -95,7 +104,7 @@ def formatted(form: str, one: logging.LogRecord, request: str | None = None) -> 
             logs.begin_request(request)
         return formatter.format(one)
 
-    return contextvars.copy_context().run(work)
+    return contextvars.Context().run(work)  # whatever another test has left in this one
 
 
 def test_lines_for_people() -> None:

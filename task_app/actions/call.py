@@ -10,7 +10,7 @@ from task_app.access import Actor
 from task_app.errors import AppError, invalid
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Call:
     """`data` has passed the command's schema; `target` is the id of the thing to change;
     `expected_versions` are those the client would have it be (If-Match), None for any."""

@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
-from task_app import access, metrics
+from task_app import metrics
 from task_app.access import Actor
 from task_app.events import Event
 from task_app.extensions import socketio
@@ -193,7 +193,7 @@ class Feeds:
         subscriber.course += 1
         subscriber.catching_up = False
         subscriber.after = after
-        subscriber.rooms = access.rooms_of(subscriber.actor)
+        subscriber.rooms = subscriber.actor.rooms
         for room in subscriber.rooms:
             self.rooms[room].add(subscriber)
 

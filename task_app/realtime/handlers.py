@@ -20,7 +20,7 @@ from flask_socketio import Namespace
 from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from task_app import access, auth, jsonio, logs
+from task_app import auth, jsonio, logs
 from task_app.access import Actor
 from task_app.commands import authenticate
 from task_app.dialects import NATIVE
@@ -261,7 +261,7 @@ def _reply(connection: Connection, done: Answer) -> Any:
     for event in [event for event in done.events if event.task_id is not None][:1]:
         payload = NATIVE.event(event, relay.epoch)
         # By right and not by the rooms joined: one that is catching up gets it from the log.
-        feed = access.rooms_of(connection.actor) if connection.actor else frozenset()
+        feed = connection.actor.rooms if connection.actor else frozenset()
         if not feed.intersection(event.rooms):
             connection.emit(event.type, payload)
         return payload
@@ -273,25 +273,30 @@ def _reply(connection: Connection, done: Answer) -> Any:
 
 class Door:
     """WSGI: turns pages of other sites away from Socket.IO, with 403 like everything else; 400 is
-    what python-engineio would say.  And its own answers have the id of their request."""
+    what python-engineio would say.  And its own answers have the id of their request.
 
-    def __init__(self, app: Flask, following: Any) -> None:
+    What is not Socket.IO's goes on to `rest`: its middleware would copy each environment."""
+
+    def __init__(self, app: Flask, following: Any, rest: Any) -> None:
         self.app = app
         self.following = following
+        self.rest = rest
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        start = start_response
-        if environ.get("PATH_INFO", "").startswith(PATH):
-            try:
-                check_origin(environ, self.app.config["ALLOWED_ORIGINS"])
-            except AppError as error:
-                return refuse(start_response, error)
+        passed: Iterable[bytes]
+        if not environ.get("PATH_INFO", "").startswith(PATH):
+            passed = self.rest(environ, start_response)
+            return passed
+        try:
+            check_origin(environ, self.app.config["ALLOWED_ORIGINS"])
+        except AppError as error:
+            return refuse(start_response, error)
 
-            def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-                identified = [*headers, (logs.HEADER, logs.request_id())]
-                return start_response(status, identified, *rest)
+        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+            identified = [*headers, (logs.HEADER, logs.request_id())]
+            return start_response(status, identified, *rest)
 
-        passed: Iterable[bytes] = self.following(environ, start)
+        passed = self.following(environ, start)
         return passed
 
 
@@ -303,6 +308,7 @@ def register(app: Flask) -> None:
     handlers.app = app
     handlers.connections.clear()
     feeds.clear()
+    rest = app.wsgi_app
     socketio.init_app(
         app,
         async_mode=app.config["ASYNC_MODE"],
@@ -319,4 +325,4 @@ def register(app: Flask) -> None:
     )
     sessions.install(socketio.server.eio)
     socketio.on_namespace(handlers)
-    app.wsgi_app = Door(app, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = Door(app, app.wsgi_app, rest)  # type: ignore[method-assign]

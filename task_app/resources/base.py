@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cache, cached_property
 from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlencode
@@ -12,6 +13,7 @@ from flask import Request, Response, current_app, request
 from flask_restful import Resource
 from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import HTTP_STATUS_CODES
 
 from task_app import auth, jsonio, logs
 from task_app.access import ANONYMOUS, Actor
@@ -20,9 +22,10 @@ from task_app.dialects import CHANNELS, FIBER, NATIVE, Dialect
 from task_app.errors import AppError
 from task_app.realtime.relay import relay
 
+_BREAK = re.compile(r"[\r\n]")
 _VERSION = re.compile(r"[0-9]{1,18}")
 # The payload of a request that carries none; a body of `null` is not that.
-NOTHING: Mapping[str, Any] = MappingProxyType({})
+NOTHING: Mapping[str, Any] = {}
 # What keeps browsers safe, with every answer.
 SAFE: Mapping[str, str] = {
     "X-Content-Type-Options": "nosniff",
@@ -39,27 +42,42 @@ DIALECTS: Mapping[str, Dialect] = {dialect.name: dialect for dialect in (NATIVE,
 
 
 class JsonResponse(Response):
-    """An answer that is there as a whole.  `headers` are its own; those that every answer has
-    (`SAFE`) are added as it leaves."""
+    """An answer that is there as a whole.  `own` are the headers that it has beside those of every
+    answer (`SAFE`), which are added as it leaves; `headers` are for who has more to add."""
 
-    default_mimetype = None  # nor is its type among its own
+    # Plain, so that nobody parses the one to find the other.
+    status: str = ""  # type: ignore[assignment,override]
+    status_code: int = 0  # type: ignore[assignment]
 
-    def __init__(self, content: bytes, status: int, headers: Mapping[str, str]) -> None:
-        super().__init__(None, status, Headers(headers))
+    def __init__(self, content: bytes, status: int, own: Mapping[str, str]) -> None:
+        if _BREAK.search("".join(own.values())):
+            raise ValueError("a header with a line break")
         self.content = content
+        self.status, self.status_code = status_line(status), status
+        self.own = own
+
+    @cached_property
+    def headers(self) -> Headers:  # type: ignore[override]
+        return Headers(self.own)
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """WSGI, without Werkzeug's look at what an answer might lack."""
-        own = self.headers.to_wsgi_list()
-        names = {name for name, _ in own}
         fields = [
-            ("Content-Type", JSON),
             ("Content-Length", str(len(self.content))),
+            ("Content-Type", JSON),
             (logs.HEADER, logs.request_id()),
-            *_SAFE,
         ]
-        start_response(self.status, [*own, *[one for one in fields if one[0] not in names]])
+        added = self.__dict__.get("headers")
+        own = [*self.own.items()] if added is None else added.to_wsgi_list()
+        names = {name for name, _ in own}
+        rest = [one for one in _SAFE if one[0] not in names]
+        start_response(self.status, [*fields, *own, *rest])
         return (self.content,)
+
+
+@cache
+def status_line(status: int) -> str:
+    return f"{status} {HTTP_STATUS_CODES[status].upper()}"
 
 
 def json_response(
@@ -83,7 +101,8 @@ def current_dialect() -> Dialect:
 
 
 def _dialect(request: Request) -> Dialect:
-    return DIALECTS.get(request.blueprint or "", NATIVE)
+    rule = request.url_rule
+    return NATIVE if rule is None else DIALECTS.get(rule.endpoint.partition(".")[0], NATIVE)
 
 
 def current_actor() -> Actor:
@@ -146,13 +165,21 @@ class CommandResource(Resource):
     by_cookie: ClassVar[tuple[str, frozenset[str]]] = ("", frozenset())
     bodies: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
+    def dispatch_request(self, *args: Any, **arguments: Any) -> Any:
+        """Flask-RESTful's, for methods that answer responses: it would ask three times where it
+        is, and what clients accept."""
+        if self.method_decorators:
+            return super().dispatch_request(*args, **arguments)
+        method = current_request().method
+        return getattr(self, "get" if method == "HEAD" else method.lower())(*args, **arguments)
+
     def run(
         self, payload: Any = NOTHING, *, target: int | None = None, anonymous: bool = False
     ) -> Response:
         """Execute the method's command with what the headers say, and answer its result.
 
-        The answer is a response, which Flask-RESTful passes on: all it would do is find out
-        that JSON is what there is.
+        The answer is a response: all that Flask-RESTful would do is find out that JSON is what
+        there is.
         """
         asked = current_request()
         method = asked.method.lower()

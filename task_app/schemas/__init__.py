@@ -28,6 +28,8 @@ def load(schema: Schema, payload: Any) -> dict[str, Any]:
 
 def _are_few_words(payload: Mapping[str, Any]) -> bool:
     """Whether what it means may be remembered: texts, and not much of them."""
+    if not payload:
+        return True
     if not all(type(value) is str for value in payload.values()):
         return False
     return sum(len(name) + len(value) for name, value in payload.items()) <= MOST_CHARACTERS

@@ -8,6 +8,7 @@
       application.py     Flask without what this server has no use for
       extensions.py      bare instances of the Flask extensions
       errors.py          AppError: the one error of every transport
+      ids.py             ids that nobody can guess
       jsonio.py          JSON, fast out and strict in
       proxies.py         who the client is behind a gateway
       values.py          how the text of a setting becomes its value
@@ -97,8 +98,8 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
     → database → transactions → logs
-    → extensions, errors, jsonio, metrics, postgres, sqlite, values, proxies, instance, measured,
-      version
+    → extensions, errors, ids, jsonio, metrics, postgres, sqlite, values, proxies, instance,
+      measured, version
 
 Nothing is imported here at the top, so that the server can patch the standard library first.
 """

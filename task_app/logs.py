@@ -8,7 +8,6 @@ at DEBUG, in the line in which each process says whom an event reached.
 from __future__ import annotations
 
 import logging
-import os
 import re
 import sys
 import time
@@ -16,13 +15,14 @@ from contextvars import ContextVar
 from typing import Any
 
 from task_app import jsonio
+from task_app.ids import Ids
 
 HEADER = "X-Request-ID"
 LINE = "{levelname} {asctime} {module} {message}"
 # What a client may call its request: nothing that could begin another line or header.
 _SANE = re.compile(r"[A-Za-z0-9._~:@+/=-]{1,64}")
 # Nothing can be read out of it, such as how many requests there were.
-_BYTES = 10
+_new_id = Ids(10, bytes.hex)
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -30,7 +30,7 @@ def begin_request(given: str | None = None) -> None:
     """A request begins in this greenlet or thread: it has the id its client gave it, if that can
     be one (1-64 characters), or a new one."""
     if given is None or not _SANE.fullmatch(given):
-        given = os.urandom(_BYTES).hex()
+        given = _new_id()
     _current.set(given)
 
 

@@ -47,36 +47,22 @@ def test_a_packet_can_be_sent_encoded() -> None:
     assert packet.encode() == '42["x"]'
 
 
-class Recorder(socketio.Server):
-    """Notes in which order the client is told and the manager is called."""
-
-    def __init__(self, manager: socketio.Manager) -> None:
-        super().__init__(async_mode="threading", client_manager=manager)
-        self.steps: list[str] = []
-
-    def _send_packet(self, eio_sid: str, pkt: socketio.packet.Packet) -> None:
-        self.steps.append(f"packet {pkt.packet_type}")
-
-    def _trigger_event(self, event: str, *args: object) -> bool:
-        self.steps.append(event)
-        return True
-
-
-class Manager(socketio.Manager):
-    def connect(self, eio_sid: str, namespace: str) -> str:
-        sid = super().connect(eio_sid, namespace)
-        self.server.steps.append("manager")
-        return sid
-
-
-def test_order_of_a_connect() -> None:
-    """What the greeting relies on: see `handlers.Manager`."""
-    server = Recorder(Manager())
+def test_how_a_client_enters_the_namespace() -> None:
+    """`handlers.register` puts a method of ours in its place."""
+    theirs = inspect.signature(socketio.Server._handle_connect)
+    ours = inspect.signature(handlers.TaskNamespace.connect)
+    assert len(theirs.parameters) == len(ours.parameters)
+    source = inspect.getsource(socketio.Server)
+    assert source.count("_handle_connect(") == 2  # where it is, and
+    assert "self._handle_connect(eio_sid, pkt.namespace, pkt.data)" in source
+    server = socketio.Server(async_mode="threading", client_manager=handlers.Manager())
     server.manager.set_server(server)
-    server.manager_initialized = True
-    server.environ["e"] = {}
-    server._handle_connect("e", "/", None)
-    assert server.steps == CONNECT_ORDER
+    server.eio.handlers["connect"]("e", environ := {})
+    assert server.environ["e"] is environ
+    sid = server.manager.pre_connect("e", "/")
+    assert not server.manager.is_connected(sid, "/")
+    assert server.manager.pre_connect("e", "/") is None  # who is in already
+    assert server.manager.connect(sid, "/") == sid and server.manager.is_connected(sid, "/")
 
 
 def test_what_a_session_of_engine_io_is() -> None:
@@ -87,6 +73,8 @@ def test_what_a_session_of_engine_io_is() -> None:
     own = {name for name in vars(Session) if not name.startswith("__")}
     replaced = {"send", "receive", "schedule_ping", "handle_post_request", "close"}
     replaced |= {"_upgrade_websocket"}
+    # A client's first message goes to the server at once, as the parent's `receive` would pass it.
+    assert "self.server._trigger_event('message', self.sid, pkt.data" in inspect.getsource(Socket)
     assert own & vars(Socket).keys() == replaced
     for name in replaced:
         theirs = inspect.signature(getattr(Socket, name)).parameters
@@ -114,7 +102,7 @@ def test_how_engine_io_opens_a_session() -> None:
 
 def test_a_client_is_in_no_room_but_everybodys() -> None:
     """`handlers.Manager` leaves out each client's own; who is connected is told all the same."""
-    server = Recorder(handlers.Manager())
+    server = socketio.Server(async_mode="threading", client_manager=handlers.Manager())
     manager = server.manager
     manager.set_server(server)
     sid = manager.pre_connect("e", "/")
@@ -205,17 +193,11 @@ def test_how_eventlets_hub_calls() -> None:
     assert (done.returncode, done.stdout) == (0, "finished\n"), done.stderr
 
 
-CONNECT_ORDER = ["connect", "packet 0", "manager"]
-
-
 def test_signatures_of_what_is_overridden() -> None:
-    given = inspect.signature(socketio.Manager.connect)
-    assert [*given.parameters] == ["self", "sid", "namespace"]
     given = inspect.signature(flask_restful.Api.error_router)
     assert [*given.parameters] == ["self", "original_handler", "e"]
     assert JsonApi.error_router is not flask_restful.Api.error_router
     assert callable(socketio.Manager.is_connected)
-    assert callable(socketio.Manager.eio_sid_from_sid)
 
 
 def test_what_flask_does_for_each_request() -> None:

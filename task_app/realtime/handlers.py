@@ -124,24 +124,22 @@ def _packet(name: str, payload: Any) -> engineio_packet.Packet:
 GREETING = PacketFrame(_packet("message", WELCOME))
 
 
+def _answer_connect(eio_sid: str, kind: int, data: Any, namespace: str = ROOT) -> None:
+    session = socketio.server.eio.sockets.get(eio_sid)
+    if session is not None and not session.closed:
+        text = Packet(kind, data, namespace=namespace).encode()
+        session.send(engineio_packet.Packet(engineio_packet.MESSAGE, text))
+
+
 class Manager(python_socketio.Manager):
     """python-socketio's manager without its rooms: every client is in one of its own there, and
-    each that leaves is looked for in every room.  Ours are those of `feeds`.
-
-    And with a word when the client has been told it is connected: what is sent before that is
-    lost on some clients.
-    """
+    each that leaves is looked for in every room.  Ours are those of `feeds`."""
 
     def basic_enter_room(
         self, sid: str, namespace: str, room: str | None, eio_sid: str | None = None
     ) -> None:
         if room is None:  # that of everybody in the namespace, which knows who is connected
             super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
-
-    def connect(self, sid: str, namespace: str) -> str:
-        sid = super().connect(sid, namespace)
-        handlers.connected(sid)
-        return sid
 
 
 class TaskNamespace(Namespace):
@@ -156,26 +154,39 @@ class TaskNamespace(Namespace):
 
     def trigger_event(self, event: str, sid: str, *args: Any) -> Any:
         """Called by python-socketio.  What is returned is the acknowledgement."""
-        if event in ("connect", "disconnect") and self._is_live(sid):
+        if event == "connect" or (event == "disconnect" and self._is_live(sid)):
             return None  # a client's own event under a reserved name: not for us
         with self.app.app_context():
-            if event == "connect":
-                return self._connect(sid, *args)
             if event == "disconnect":
                 return self._disconnect(sid)
             return self._receive(sid, event, args)
 
-    def connected(self, sid: str) -> None:
-        """The client knows that it is connected: greet it and start its feed."""
-        connection = self.connections.get(sid)
-        if connection is None:
+    def connect(self, eio_sid: str, namespace: str | None, credentials: Any) -> None:
+        """Let a client into the namespace, greet it and start its feed.
+
+        In place of python-socketio's own, which calls nobody once it has answered: what is sent
+        before that is lost on some clients.
+        """
+        server, namespace = socketio.server, namespace or ROOT
+        sid = server.manager.pre_connect(eio_sid, ROOT) if namespace == ROOT else None
+        if sid is None:
+            _answer_connect(eio_sid, packet.CONNECT_ERROR, "Unable to connect", namespace)
             return
-        connection.outbox.give(GREETING)
-        if connection.invited is not None:
-            with self.app.app_context(), replay.or_end(connection):
-                replay.start(connection, connection.invited, connection.where)
-                if connection.curious:
-                    whereabouts.watch(connection)
+        with self.app.app_context():
+            try:
+                connection = self._connect(sid, eio_sid, credentials or None)
+            except Refused as refused:
+                _answer_connect(eio_sid, packet.CONNECT_ERROR, refused.error_args)
+                server.manager.disconnect(sid, ROOT)
+                return
+            _answer_connect(eio_sid, packet.CONNECT, {"sid": sid})
+            server.manager.connect(sid, ROOT)
+            connection.outbox.give(GREETING)
+            if connection.invited is not None:
+                with replay.or_end(connection):
+                    replay.start(connection, connection.invited, connection.where)
+                    if connection.curious:
+                        whereabouts.watch(connection)
 
     def reap(self) -> None:
         """Close the connections that have not entered the namespace since the last time."""
@@ -190,29 +201,28 @@ class TaskNamespace(Namespace):
     def _is_live(self, sid: str) -> bool:
         return bool(socketio.server.manager.is_connected(sid, ROOT))
 
-    def _connect(self, sid: str, environ: Mapping[str, Any], credentials: Any = None) -> bool:
+    def _connect(self, sid: str, eio_sid: str, credentials: Any) -> Connection:
+        """Raises `Refused`."""
         try:
-            token, where = _credentials(environ, credentials)
+            token, where = _credentials(socketio.server.environ[eio_sid], credentials)
             actor = None if token is None else authenticate(token)
         except AppError as error:
             if error.status >= 500:  # a refusal would keep the client away; this brings it back
-                self._hang_up(sid)
+                self._hang_up(eio_sid)
             raise Refused(error.message, error.to_dict()) from error
         except Exception as error:
             # Anything but a refusal would leave the client half connected in the namespace.
             log.exception("a connection could not be set up")
             raise Refused("The server could not set up the connection") from error
-        eio_sid = socketio.server.manager.eio_sid_from_sid(sid, ROOT)
         session = socketio.server.eio.sockets.get(eio_sid)
         if session is None:
             raise Refused("The connection has ended meanwhile")
         connection = self.connections[sid] = Connection(sid, eio_sid, session, actor, where)
         connection.curious = is_curious(credentials)
         feeds.connect(connection)
-        return True
+        return connection
 
-    def _hang_up(self, sid: str) -> None:
-        eio_sid = socketio.server.manager.eio_sid_from_sid(sid, ROOT)
+    def _hang_up(self, eio_sid: str) -> None:
         session = socketio.server.eio.sockets.get(eio_sid)
         if session is not None:
             session.close()
@@ -296,6 +306,8 @@ class Door:
             identified = [*headers, (logs.HEADER, logs.request_id())]
             return start_response(status, identified, *rest)
 
+        if sessions.wants_websocket(environ):
+            return sessions.open_websocket(socketio.server.eio, environ, start)
         passed = self.following(environ, start)
         return passed
 
@@ -324,5 +336,6 @@ def register(app: Flask) -> None:
         max_http_buffer_size=app.config["MAX_CONTENT_LENGTH"],
     )
     sessions.install(socketio.server.eio)
+    socketio.server._handle_connect = handlers.connect
     socketio.on_namespace(handlers)
     app.wsgi_app = Door(app, app.wsgi_app, rest)  # type: ignore[method-assign]

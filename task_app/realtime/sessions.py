@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -22,6 +21,7 @@ from engineio.exceptions import EngineIOError, SocketIsClosedError, UnknownPacke
 from engineio.packet import CLOSE, NOOP, OPEN, PING, PONG, UPGRADE, Packet
 from engineio.payload import Payload
 
+from task_app.ids import Ids
 from task_app.realtime import wire
 from task_app.realtime.clock import clock
 from task_app.realtime.engine import engine
@@ -37,6 +37,8 @@ Payload.max_decode_packets = 512
 # buffers among it, would live as long as the session.
 KEPT = ("QUERY_STRING", "HTTP_AUTHORIZATION")
 CONNECT = "40"  # how Socket.IO's packet of that name begins
+# What the clients for JavaScript and for Python ask with, when a WebSocket is all they want.
+OPENING = ("EIO=4&transport=websocket", "transport=websocket&EIO=4")
 
 
 # What a client can make python-engineio raise by what it sends.
@@ -165,12 +167,12 @@ class Session(engineio_socket.Socket):
 
     def handle(self, message: str | bytes) -> None:
         websocket = self.websocket
-        if websocket is not None and message[:2] == CONNECT:
+        if websocket is None or message[:2] != CONNECT:
+            self._handle(message)
+        elif not self.closing:
             websocket.hold()  # the answer, the greeting and `ready` go out together
-            self._handle(message)
+            self.server._trigger_event("message", self.sid, message[1:])
             websocket.let_go()
-        else:
-            self._handle(message)
 
     def receive(self, pkt: Packet) -> None:
         """What comes after the end of a session is nobody's: it would enter a namespace that it
@@ -242,22 +244,14 @@ class Session(engineio_socket.Socket):
     def _upgrade_websocket(
         self, environ: Mapping[str, Any], start_response: Any
     ) -> Iterable[bytes]:
-        """Answer a request for a WebSocket: a new session's only transport, or the one that a
-        polling client changes to."""
+        """Answer a polling client's request for a WebSocket."""
         try:
             key = wire.accept_key(environ)
         except HandshakeError as error:
-            start_response(error.status, [*error.headers, ("Content-Length", "0")])
-            if not self.connected:
-                self.close(abort=True)
-            return ()  # a list would be taken for packets, and answered with 200
+            return _refuse(error, start_response)
         websocket = engine.websocket(environ, self.server.max_http_buffer_size)
         websocket.accept(key)
-        if self.connected:
-            websocket.serve(Probe(self, websocket))
-        else:
-            self.take(websocket)
-            websocket.serve(self)
+        websocket.serve(Probe(self, websocket))
         return wire.finish(environ)
 
     def take(self, websocket: WebSocket) -> None:
@@ -343,10 +337,48 @@ def _open(
     jsonp_index: int | None = None,
 ) -> Any:
     """Open a session, as python-engineio's server does."""
-    if transport == "websocket" and not wire.is_upgrade(environ):
+    if transport != "websocket":
+        session, opening = _begin(server, environ, transport)
+        session.send(opening)
+        session.connected = True
+        return server._ok(session.poll(), jsonp_index=jsonp_index)
+    if not wire.is_upgrade(environ):
         return server._bad_request("Not a WebSocket handshake")
+    return open_websocket(server, environ, start_response)
+
+
+def wants_websocket(environ: Mapping[str, Any]) -> bool:
+    """Whether a request is, letter for letter, what opens a session by WebSocket: thousands come
+    at once after a restart, and python-engineio's way to `_open` reads each from its beginning."""
+    return (
+        environ["QUERY_STRING"] in OPENING
+        and environ["PATH_INFO"] == "/socket.io/"
+        and environ["REQUEST_METHOD"] == "GET"
+        and wire.is_upgrade(environ)
+    )
+
+
+def open_websocket(server: Any, environ: Mapping[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Open a session whose only transport is the WebSocket that this request asks for."""
+    try:
+        key = wire.accept_key(environ)
+    except HandshakeError as error:
+        return _refuse(error, start_response)
+    websocket = engine.websocket(environ, server.max_http_buffer_size)
+    session, opening = _begin(server, environ, "websocket")
+    websocket.accept(key, frame(opening.encode()))
+    session.websocket = websocket
+    session.connected = session.upgraded = True
+    websocket.serve(session)
+    return wire.finish(environ)
+
+
+def _begin(server: Any, environ: Mapping[str, Any], transport: str) -> tuple[Session, Packet]:
+    """A new session, and the packet that tells its client so."""
     sid = server.generate_id()
     session = server.sockets[sid] = Session(server, sid)
+    server._trigger_event("connect", sid, {name: environ[name] for name in KEPT if name in environ})
+    session.schedule_ping()
     parameters = {
         "sid": sid,
         "upgrades": server._upgrades(sid, transport),
@@ -354,36 +386,15 @@ def _open(
         "pingInterval": int(server.ping_interval * 1000),
         "maxPayload": server.max_http_buffer_size,
     }
-    session.send(Packet(OPEN, parameters))
-    kept = {name: environ[name] for name in KEPT if name in environ}
-    server._trigger_event("connect", sid, kept, run_async=False)
-    session.schedule_ping()
-    if transport == "websocket":
-        return session.handle_get_request(environ, start_response)
-    session.connected = True
-    return server._ok(session.poll(), jsonp_index=jsonp_index)
+    return session, Packet(OPEN, parameters)
 
 
-class Ids:
-    """Ids nobody can guess, 120 bits of the system's randomness each: asking the system for every
-    one of them was a fortieth of what a connection costs."""
-
-    SIZE, AT_ONCE = 15, 256  # bytes; without a remainder that base64 would have to fill up
-
-    def __init__(self) -> None:
-        self.ready: list[str] = []
-
-    def __call__(self) -> str:
-        try:
-            return self.ready.pop()
-        except IndexError:
-            drawn = base64.urlsafe_b64encode(os.urandom(self.SIZE * self.AT_ONCE)).decode()
-            width = len(drawn) // self.AT_ONCE
-            self.ready += [drawn[at : at + width] for at in range(0, len(drawn), width)]
-            return self.ready.pop()
+def _refuse(error: HandshakeError, start_response: Any) -> Iterable[bytes]:
+    start_response(error.status, [*error.headers, ("Content-Length", "0")])
+    return ()  # a list would be taken for packets, and answered with 200
 
 
 def install(server: Any) -> None:
     """Make an Engine.IO server open sessions of ours."""
     server._handle_connect = partial(_open, server)
-    server.generate_id = Ids()
+    server.generate_id = Ids(15, lambda drawn: base64.urlsafe_b64encode(drawn).decode())

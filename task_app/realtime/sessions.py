@@ -243,14 +243,13 @@ class Session(engineio_socket.Socket):
         self, environ: Mapping[str, Any], start_response: Any
     ) -> Iterable[bytes]:
         """Answer a request for a WebSocket: a new session's only transport, or the one that a
-        polling client changes to."""
+        polling client changes to.  Raises `HandshakeError`."""
         try:
             key = wire.accept_key(environ)
-        except HandshakeError as error:
-            start_response(error.status, [*error.headers, ("Content-Length", "0")])
+        except HandshakeError:
             if not self.connected:
                 self.close(abort=True)
-            return ()  # a list would be taken for packets, and answered with 200
+            raise
         websocket = engine.websocket(environ, self.server.max_http_buffer_size)
         websocket.accept(key)
         if self.connected:

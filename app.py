@@ -51,6 +51,7 @@ def main() -> int:
             with instance.used(app.instance_path):
                 bootstrap.prepare(app, demo=flags.demo)
                 server.serve(app)
+            traces.stop()
         except (
             *(bootstrap.StartError, server.ListenError),
             *(instance.InstanceError, traces.TracesError),

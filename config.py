@@ -89,7 +89,7 @@ SETTINGS: tuple[Setting, ...] = (
         "DATABASE_TIMEOUT_SECONDS",
         "10",
         values.integer(1, 3600),
-        "PostgreSQL gives up a statement that takes longer",
+        "PostgreSQL gives up a statement that takes longer; two seconds later nobody waits for it",
     ),
     Setting(
         "REDIS_URL",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select, union
+from sqlalchemy import Row, Select, select, union
 
 from task_app import events
 from task_app.access import Actor
@@ -27,6 +27,7 @@ TYPES = ("task_created", "task_updated", "task_status_changed", "task_deleted", 
 # Among the events one may see are notifications and broadcasts, which are no activity: so many
 # events are looked at for each that is asked for, and the cursor goes on from there.
 WINDOW = 4
+DAMAGED = (*events.UNREADABLE, KeyError)
 _KEPT = ("title", "status", "priority", "due_date", "user_id", "assigned_to")
 
 
@@ -44,13 +45,29 @@ def list_activity(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Pa
         .order_by(_EVENTS.c.seq.desc())
         .limit(limit + 1)
     )
-    rows = tx.execute(found).all()
+    happened = _read(tx, found)
     cursor = None
-    if len(rows) > limit:
-        cursor = str(rows[limit - 1].seq)
+    if len(happened) > limit:
+        cursor = str(happened[limit - 1][0])
     elif len(numbers) == limit * WINDOW:
         cursor = str(numbers[-1])
-    return Page([_activity(row) for row in rows[:limit]], cursor)
+    return Page([one for _, one in happened[:limit] if one], cursor)
+
+
+def _read(tx: Transaction, found: Select[Any]) -> list[tuple[int, dict[str, Any] | None]]:
+    """What happened, by number; None where somebody has damaged the row."""
+    try:
+        return [(row.seq, _activity(row)) for row in tx.execute(found)]
+    except DAMAGED:
+        numbers = tx.execute(found.with_only_columns(_EVENTS.c.seq)).scalars().all()
+        return [(seq, _alone(tx, found.where(_EVENTS.c.seq == seq))) for seq in numbers]
+
+
+def _alone(tx: Transaction, found: Select[Any]) -> dict[str, Any] | None:
+    try:
+        return _activity(tx.execute(found).one())
+    except DAMAGED:
+        return None
 
 
 def _before(query: Mapping[str, Any]) -> int:

@@ -65,7 +65,7 @@ def prepare(app: Flask) -> None:
     if engine.dialect.name == sqlite.NAME:
         sqlite.prepare(engine, app.config["SQLITE_SYNCHRONOUS"])
     else:
-        postgres.prepare(engine)
+        postgres.prepare(engine, app.config["DATABASE_TIMEOUT_SECONDS"])
     app.extensions["task_app.database"] = _Pool(engine)
 
 

@@ -6,12 +6,13 @@ transaction, so a change and its event are kept together or not at all.
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, text, update
+from sqlalchemy import Row, Select, bindparam, insert, select, text, update
 
 from task_app import access, jsonio, postgres
 from task_app.access import Actor
@@ -19,6 +20,8 @@ from task_app.extensions import table
 from task_app.models import Event as EventRow
 from task_app.models import EventRoom, LogHead
 from task_app.transactions import Prepared, Transaction
+
+log = logging.getLogger(__name__)
 
 HEAD = 1  # the id of the one row of log_head
 
@@ -44,6 +47,10 @@ class Event:
             *(self.data, self.changes, self.rooms),
             *(self.created_at, request_id),
         )
+
+
+class Damaged(Event):
+    """One whose row cannot be read: what it told nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +165,40 @@ def next_seq(tx: Transaction) -> int:
 
 def since(tx: Transaction, seq: int, limit: int) -> list[Event]:
     """The next `limit` events after `seq`, for everybody (the relay's reading)."""
-    return [from_row(row) for row in tx.execute(_SINCE, {"after": seq, "most": limit})]
+    return read(tx, _SINCE, {"after": seq, "most": limit})
+
+
+def read(tx: Transaction, statement: Select[Any], values: Any = None) -> list[Event]:
+    """The events whose rows `statement` selects; `Damaged` for each that cannot be read."""
+    try:
+        return [_from_row(row) for row in tx.execute(statement, values)]
+    except UNREADABLE:
+        keys = statement.with_only_columns(_EVENTS.c.seq, _EVENTS.c.type)
+        return [_alone(tx, row.seq, row.type) for row in tx.execute(keys, values).all()]
+
+
+def _alone(tx: Transaction, seq: int, kind: str) -> Event:
+    try:
+        return _from_row(tx.execute(_BY_SEQ, {"seq": seq}).one())
+    except UNREADABLE as error:
+        if seq not in _told:
+            _told.add(seq)
+            log.error(DAMAGE, seq, kind, error)
+        return Damaged(seq, kind, None, None, {}, (), (), "")
 
 
 def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
+# What a row raises that somebody has edited: text that is no JSON, or JSON of another form.
+UNREADABLE = (ValueError, TypeError)
+DAMAGE = (
+    "event %s (%s) of the log cannot be read: %s.  Clients are told to read their lists again; "
+    "tasks are not affected.  Nothing need be done: the row goes with EVENT_RETENTION_DAYS.  "
+    "If nobody edited it, see whether the disk or the database is failing"
+)
+_told: set[int] = set()  # the damaged rows that this process has logged
 _EVENTS = table(EventRow)
 _HEAD = select(LogHead.seq, LogHead.floor, LogHead.epoch).where(LogHead.id == HEAD)
 _PREPARED_HEAD = Prepared(_HEAD)
@@ -210,6 +244,7 @@ _SINCE = (
     .order_by(_EVENTS.c.seq)
     .limit(bindparam("most"))
 )
+_BY_SEQ = select(_EVENTS).where(_EVENTS.c.seq == bindparam("seq"))
 
 
 def _row(event: Event) -> dict[str, Any]:
@@ -227,7 +262,9 @@ def _row(event: Event) -> dict[str, Any]:
     }
 
 
-def from_row(row: Any) -> Event:
+def _from_row(row: Any) -> Event:
+    if type(row.data) is not dict or type(row.rooms) is not list:
+        raise TypeError("it is not what this server writes")
     return Event(
         row.seq,
         row.type,

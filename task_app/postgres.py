@@ -13,6 +13,7 @@ NAME = "postgresql"
 IDLE = 0  # psycopg.pq.TransactionStatus.IDLE; psycopg is imported where it is used alone
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 CONNECT_SECONDS = 3  # libpq takes no less than two
+GRACE_SECONDS = 2  # for the word that a statement was given up
 # How long a request waits for one of the pool's connections, and a write for a row's lock.
 WAIT_SECONDS = 5
 # A peer that is gone without a word (power, cable) is noticed within about ten seconds.
@@ -58,8 +59,37 @@ def engine_options(pool_size: int, statement_seconds: int) -> dict[str, Any]:
     }
 
 
-def prepare(engine: Engine) -> None:
+def _bounded(seconds: float) -> Any:
+    """A class of connections that do not wait for ever.
+
+    A PostgreSQL that is frozen (a stopped process, a disk that does not answer) says nothing, so
+    its own timeouts are none; and its kernel goes on acknowledging, so those of TCP are none.
+    """
+    import psycopg
+
+    class Bounded(psycopg.Connection[Any]):
+        patience: float | None = seconds
+
+        def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+            try:
+                return super().wait(gen, interval, timeout or self.patience)
+            except psycopg.errors._WaitTimeout as error:
+                self.close()  # what still comes on it would answer the wrong question
+                raise psycopg.OperationalError("the database does not answer") from error
+
+    return Bounded
+
+
+def prepare(engine: Engine, statement_seconds: int) -> None:
     """Hook the engine's connections."""
+    bounded: list[Any] = []
+
+    @event.listens_for(engine, "do_connect")
+    def connect(dialect: Any, record: Any, args: Any, options: Any) -> Any:
+        if not bounded:
+            # A little more than the server's own bound: what it says of it goes before.
+            bounded.append(_bounded(statement_seconds + GRACE_SECONDS))
+        return bounded[0].connect(*args, **options)
 
     @event.listens_for(engine, "connect")
     def open_connection(connection: Any, _: Any) -> None:
@@ -121,6 +151,7 @@ def alone(engine: Engine) -> Iterator[None]:
     with engine.connect() as connection:
         driver: Any = connection.connection.driver_connection
         # This one waits long: for the lock, or for a migration.  It is not used again.
+        driver.patience = None
         try:
             driver.execute("SET statement_timeout = 0; SET lock_timeout = 0")
             driver.execute(f"SELECT pg_advisory_lock({START_LOCK})")

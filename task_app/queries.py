@@ -156,7 +156,7 @@ def events_for(tx: Transaction, actor: Actor, after: int, limit: int) -> list[Ev
     together = union(*(select(part.subquery()) for part in numbers)).subquery()
     first = select(together.c.seq).order_by(together.c.seq).limit(limit)
     statement = select(_EVENTS).where(_EVENTS.c.seq.in_(first)).order_by(_EVENTS.c.seq)
-    return [events.from_row(row) for row in tx.execute(statement)]
+    return events.read(tx, statement)
 
 
 def list_users(tx: Transaction, actor: Actor, query: Mapping[str, Any]) -> Page:

@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ FAREWELL_SECONDS = 0.3
 NEW_SECONDS = 0.5  # for the first request on a new connection, when the server stops
 GRACE_SECONDS = 8  # for requests under way; the whole stop stays under ten
 HASHING_THREADS = 2
+STOPS = frozenset({signal.SIGTERM, signal.SIGINT})
 
 
 class ListenError(Exception):
@@ -203,7 +205,7 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     http.start()
     _announce(app, listener.getsockname()[1])
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.
-    eventlet.hubs.trampoline(signals, read=True)
+    _until_told(signals, lambda: eventlet.hubs.trampoline(signals, read=True))
     log.info("stopping")
     _say_goodbye(app)
     eventlet.sleep(FAREWELL_SECONDS)
@@ -213,7 +215,7 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
 
 
 def _signal_pipe() -> int:
-    """The end of a pipe that becomes readable at SIGTERM or SIGINT.
+    """The end of a pipe from which the number of each signal can be read that Python handles.
 
     Python runs a handler in the main thread only, and nothing wakes that thread from a lock when
     the signal came to another one; the pipe is written to wherever the signal came.
@@ -221,9 +223,18 @@ def _signal_pipe() -> int:
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in STOPS:
         signal.signal(number, lambda *_: None)
     return readable
+
+
+def _until_told(signals: int, readable: Callable[[], object] = lambda: None) -> None:
+    """Until SIGTERM or SIGINT has come; `readable` waits until something has.  A signal that
+    somebody else's handler is for is none of ours."""
+    while True:
+        readable()
+        if not STOPS.isdisjoint(os.read(signals, 1024)):
+            return
 
 
 def _threaded(under_way: _UnderWay, listener: socket.socket) -> Any:
@@ -279,7 +290,7 @@ def _serve_threads(app: Flask, listener: socket.socket) -> None:
     # Not werkzeug's: it closes the listener at once, under whoever is in its queue.
     threading.Thread(target=BaseServer.serve_forever, args=(server,), daemon=True).start()
     _announce(app, port)
-    os.read(signals, 1)
+    _until_told(signals)
     log.info("stopping")
     _say_goodbye(app)
     time.sleep(FAREWELL_SECONDS)  # what was sent before the stop is let in

@@ -8,6 +8,8 @@ imported where it is not asked for.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -15,6 +17,9 @@ from flask import Flask, request
 
 from task_app import logs
 from task_app.extensions import db
+
+STOP_SECONDS = 2  # to send what is left; a collector that is gone kept a stop for 7.5
+_stops: list[Callable[[], None]] = []
 
 
 class TracesError(Exception):
@@ -38,7 +43,8 @@ def start(app: Flask) -> None:
     # What the environment says of the service goes before this.
     own = resources.Resource({"service.name": "task-server"})
     named = own.merge(resources.OTELResourceDetector().detect())
-    provider = sdk.TracerProvider(resource=named)
+    provider = sdk.TracerProvider(resource=named, shutdown_on_exit=False)
+    _stops.append(provider.shutdown)
     provider.add_span_processor(export.BatchSpanProcessor(exporter.OTLPSpanExporter()))
     flask.FlaskInstrumentor().instrument_app(
         app, tracer_provider=provider, request_hook=_name, response_hook=_hide_query
@@ -48,6 +54,15 @@ def start(app: Flask) -> None:
     # It asks for less than SQLAlchemy 2.1, whose events are those of 2.0; a test sees its spans.
     instrument_statements = sqlalchemy.SQLAlchemyInstrumentor().instrument
     instrument_statements(engine=engine, tracer_provider=provider, skip_dep_check=True)
+
+
+def stop() -> None:
+    """Send what is left, if a collector takes it within `STOP_SECONDS`.  Nothing to do where
+    there are no traces."""
+    for shut_down in _stops:
+        last = threading.Thread(target=shut_down, daemon=True)  # it waits for half a minute
+        last.start()
+        last.join(STOP_SECONDS)
 
 
 def _name(span: Any, environ: dict[str, Any]) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from task_app.postgres import CONNECT_SECONDS, GRACE_SECONDS
 from tests.faults import form
 from tests.faults.checker import finish
 from tests.faults.figures import figure
@@ -19,6 +24,7 @@ from tests.faults.reads import Reads
 from tests.faults.recorder import Operation
 from tests.support import accounts
 from tests.support.accounts import Person
+from tests.support.clients import Rest
 from tests.support.postgres import Databases
 from tests.support.server import Server
 
@@ -77,3 +83,44 @@ def test_restarted_at_once(
     figure("postgresql", "other", len(other), len(answers))
     assert server.stop() == 0
     assert "Traceback" not in server.log
+
+
+def freeze(postgresql: Databases, number: signal.Signals) -> None:
+    """Stop every process of it, or let them go on: connections are taken, nothing is answered."""
+    assert postgresql.server.process
+    root = postgresql.server.process.pid
+    os.kill(root, number)  # it makes no others then
+    for child in Path(f"/proc/{root}/task/{root}/children").read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(child), number)
+
+
+def test_frozen(postgresql: Databases, start: Callable[..., Server], tmp_path: Path) -> None:
+    """It answers nothing, its kernel acknowledges all: no request waits for ever, and all goes on
+    once it does."""
+    url, bound = postgresql.of(tmp_path), 1
+    server = start(DATABASE_URL=url, DATABASE_TIMEOUT_SECONDS=str(bound))
+    alice = accounts.register(server.url, "Alice")
+    follower = Follower("gin", server.url, alice)
+    alice.rest.new_task("Before")
+    freeze(postgresql, signal.SIGSTOP)
+    try:
+        began, other = time.monotonic(), Rest(server.url, alice.token)
+        with ThreadPoolExecutor(2) as pool:
+            reading = pool.submit(alice.rest.get, "/tasks")
+            writing = pool.submit(other.post, "/tasks", {"title": "Meanwhile"})
+        for answer in (reading.result(), writing.result()):
+            assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+            assert answer.headers["Retry-After"]
+        # Its bound, the grace, and a try to connect anew.
+        assert time.monotonic() - began < bound + GRACE_SECONDS + CONNECT_SECONDS + 2
+        assert alice.rest.get("/health").json()["database"] == "unavailable"
+    finally:
+        freeze(postgresql, signal.SIGCONT)
+    ready_again(alice)
+    after = alice.rest.new_task("After")
+    follower.until(int(alice.rest.get("/tasks").headers["X-Event-Seq"]))
+    follower.close()
+    assert after["title"] == "After"
+    assert server.stop() == 0
+    assert "Traceback" not in server.log, server.log

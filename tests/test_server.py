@@ -11,7 +11,7 @@ import socket as sockets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Socket
 from tests.support.http import connect, read
 from tests.support.readers import dial
-from tests.support.server import Server
+from tests.support.server import Server, running
 from tests.support.snapshots import Background
 from tests.support.waits import until
 
@@ -84,6 +84,31 @@ def test_a_signal_that_comes_to_another_thread(start: Callable[..., Server]) -> 
     others = {int(one.name) for one in Path(f"/proc/{main}/task").iterdir()} - {main}
     assert ctypes.CDLL(None, use_errno=True).tgkill(main, min(others), signal.SIGTERM) == 0
     assert server.wait() == 0
+
+
+# A library may handle a signal of its own.
+HANDLED = """
+import signal, sys
+from app import main
+signal.signal(signal.SIGUSR1, lambda *_: print("Handled", flush=True))
+sys.exit(main())
+"""
+
+
+class Handling(Server):
+    program = ("-c", HANDLED)
+
+
+def test_a_signal_that_somebody_else_handles(tmp_path: Path) -> None:
+    with running(Handling(tmp_path)) as server:
+        person = accounts.admin(server)
+        with closing(Socket().connect(server.url, person.token)) as socket:
+            for number in range(1, 4):
+                server.signal(signal.SIGUSR1)
+                until(lambda count=number: server.log.count("Handled") == count)
+                task = person.rest.new_task()
+                assert socket.wait_for("task_created", count=number)["id"] == task["id"]
+        assert "stopping" not in server.log
 
 
 def test_idle_connections_do_not_delay_the_stop(start: Callable[..., Server]) -> None:

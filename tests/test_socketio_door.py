@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import requests
+import socketio
 
 from tests.support import accounts, databases
 from tests.support.accounts import Person
+from tests.support.clients import Rest, error_of
 from tests.support.frames import TEXT, Bytes, frame, signed_in
 from tests.support.issuer import sign
+from tests.support.polling import Polling
 from tests.support.raw import answer, raw
 from tests.support.server import DATABASE, Server
 
@@ -36,6 +40,70 @@ def test_own_origin(server: Server) -> None:
     ws = Bytes(server, f"{PATH}websocket", headers={"Origin": server.url})
     assert ws.status == 101
     ws.end()
+
+
+# What Engine.IO itself refuses: the query, how else it is asked, and the answer.
+WRONG: dict[str, tuple[str, dict[str, Any], int, str]] = {
+    "no session": ("EIO=4&transport=polling&sid=nope", {}, 400, "unknown_session"),
+    "no session to send to": (
+        *("EIO=4&transport=polling&sid=no%22pe", {"method": "POST", "data": "2"}),
+        *(400, "unknown_session"),
+    ),
+    "no session asked for": ("EIO=4&transport=polling", {"method": "POST"}, 400, "unknown_session"),
+    "another transport": ("EIO=4&transport=pigeon", {}, 400, "unknown_transport"),
+    "another version": ("EIO=3&transport=polling", {}, 400, "unsupported_protocol"),
+    "no version": ("transport=polling", {}, 400, "unsupported_protocol"),
+    "bad JSONP": ("EIO=4&transport=polling&j=x", {}, 400, "bad_request"),
+    "no upgrade": ("EIO=4&transport=websocket", {}, 400, "bad_request"),
+    "another method": ("EIO=4&transport=polling", {"method": "PATCH"}, 405, "method_not_allowed"),
+}
+
+
+@pytest.mark.parametrize(("query", "how", "status", "code"), WRONG.values(), ids=WRONG)
+def test_refused_by_engineio(
+    nobody: Rest, query: str, how: dict[str, Any], status: int, code: str
+) -> None:
+    """In the one shape that every error has."""
+    method, data = how.get("method", "GET"), how.get("data")
+    refused = nobody.request(method, f"/socket.io/?{query}", data=data)
+    assert refused.headers["Content-Type"] == "application/json"
+    error = error_of(refused)
+    assert (refused.status_code, error["code"]) == (status, code)
+    assert {*error} == {"error", "message", "code"} and error["error"] == error["message"]
+
+
+def test_refused_packets(server: Server) -> None:
+    refused = Polling(server).post("x")
+    assert refused.headers["Content-Type"] == "application/json"
+    assert (refused.status_code, error_of(refused)["code"]) == (400, "bad_request")
+
+
+def upgrade_of(polling: Polling) -> str:
+    """Where its session changes to a WebSocket."""
+    return f"{PATH}websocket&sid={polling.address.rpartition('=')[2]}"
+
+
+BAD_HANDSHAKES = [({"Sec-WebSocket-Key": None}, 400), ({"Sec-WebSocket-Version": "8"}, 426)]
+
+
+@pytest.mark.parametrize(("headers", "status"), BAD_HANDSHAKES)
+def test_refused_handshake(server: Server, headers: dict[str, str | None], status: int) -> None:
+    for path in (f"{PATH}websocket", upgrade_of(Polling(server))):
+        ws = Bytes(server, path, headers=headers)
+        body = ws.body
+        assert (ws.status, body["code"]) == (status, "upgrade_required")
+        assert body["error"] == body["message"] and body["request_id"]
+        ws.end()
+
+
+def test_a_client_is_told_why(server: Server) -> None:
+    """python-socketio's passes on what it was answered."""
+    told: list[Any] = []
+    client = socketio.Client(reconnection=False)
+    client.on("connect_error", told.append)
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        client.connect(f"{server.url}?transport=pigeon", transports=["polling"])
+    assert [error["code"] for error in told] == ["unknown_transport"]
 
 
 UNFORESEEN = "BEGIN SELECT RAISE(ABORT, 'unforeseen'); END"

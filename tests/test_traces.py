@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -89,6 +91,21 @@ def test_a_request_is_traced(start, collector: Collector, tmp_path: Path) -> Non
     assert any("INSERT" in span["name"] for span in spans), spans  # of the statements
     for secret in (ticket, alice.token, alice.refresh_token, accounts.PASSWORD):
         assert [span for span in spans if secret in str(span)] == []
+
+
+@pytest.mark.parametrize("listens", [True, False])
+def test_a_collector_that_is_gone(start, tmp_path: Path, listens: bool) -> None:  # type: ignore[no-untyped-def]
+    """Whether it answers nothing or refuses: the server stops as fast as it promises."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        if not listens:
+            silent.close()
+        server = start(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://127.0.0.1:{port}")
+        accounts.register(server.url, "Alice")
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < traces.STOP_SECONDS + 2
+        assert "Traceback" not in server.log, server.log
 
 
 def test_an_endpoint_that_is_none(tmp_path: Path) -> None:

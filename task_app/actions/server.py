@@ -80,8 +80,7 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
     past = select(func.max(oldest.c.seq)).where(oldest.c.created_at < _days_ago(days))
     last = tx.execute(past).scalar_one()
     if last is not None:
-        audiences = tx.execute(select(Event.rooms).where(Event.seq > 0, Event.seq <= last))
-        rooms = sorted({room for audience in audiences.scalars() for room in audience})
+        rooms = _rooms_until(tx, last)
         if rooms:
             tx.execute(_LEAVE, [{"in_room": room, "last": last} for room in rooms])
         pruned = tx.execute(delete(Event).where(Event.seq <= last)).rowcount
@@ -96,6 +95,15 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
         # Last, for all writers wait for this row.  Another process may have gone further meanwhile.
         tx.execute(update(LogHead).where(LogHead.floor < floor).values(floor=floor))
     return {"floor": floor, "pruned": pruned}
+
+
+def _rooms_until(tx: Transaction, last: int) -> list[str]:
+    """The rooms of the events up to `last`; every room there is when the row of one is damaged."""
+    try:
+        audiences = tx.execute(select(Event.rooms).where(Event.seq > 0, Event.seq <= last))
+        return sorted({str(room) for audience in audiences.scalars() for room in audience})
+    except events.UNREADABLE:
+        return list(tx.execute(select(EventRoom.room).distinct()).scalars())
 
 
 def beat(tx: Transaction, call: Call) -> dict[str, Any]:

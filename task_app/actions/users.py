@@ -23,6 +23,7 @@ from task_app.transactions import Transaction
 _USERS = table(User)
 _TASKS = table(Task)
 _NOTIFICATIONS = table(Notification)
+RIGHTS = frozenset({"role", "is_active"})  # what nobody but an admin gives or takes
 
 
 def hash_new_password(actor: Actor, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -172,7 +173,7 @@ def change_password(tx: Transaction, call: Call) -> dict[str, Any]:
 
 
 def update_profile(tx: Transaction, call: Call) -> dict[str, Any]:
-    """Change one's own e-mail address or username.  Raises 409."""
+    """Change one's own e-mail address or username; an admin's role too.  Raises 403, 409."""
     return _update(tx, call, call.actor.id or 0)
 
 
@@ -187,6 +188,8 @@ def _update(tx: Transaction, call: Call, user_id: int) -> dict[str, Any]:
     changed = {name: value for name, value in call.data.items() if getattr(before, name) != value}
     if not changed:
         return queries.user_dict(before)
+    if not RIGHTS.isdisjoint(changed):
+        access.check_admin(call.actor)
     _check_names_free(tx, changed, before.id)
     if before.role == ADMIN and (changed.get("role") or changed.get("is_active") is False):
         _check_other_admin(tx, before.id)

@@ -20,6 +20,7 @@ PATHS: Mapping[str, Dialect] = {
     "/ws/tasks": CHANNELS,
     "/ws/native": NATIVE,
 }
+NO_UPGRADE = AppError("upgrade_required", 426, "This address speaks WebSocket: send an upgrade")
 # A JWT in a URL would stand in every log on its way.
 REFUSED_IN_URL = ("token", "access_token", "jwt", "authorization")
 
@@ -67,14 +68,13 @@ def refuse(
     headers: Iterable[tuple[str, str]] = (),
 ) -> Iterable[bytes]:
     """Answer a WSGI request with an error.  `status` goes before that of the error."""
-    body = jsonio.dumps_bytes({**why.to_dict(), "request_id": logs.request_id()})
-    own = [
-        ("Content-Type", "application/json"),
-        ("Content-Length", str(len(body))),
-        (logs.HEADER, logs.request_id()),
-    ]
-    start_response(
-        status or f"{why.status} {HTTPStatus(why.status).phrase}",
-        [*own, *headers],
-    )
+    told, own, body = refusal(why)
+    start_response(status or told, [*own, (logs.HEADER, logs.request_id()), *headers])
     return [body]
+
+
+def refusal(why: AppError) -> tuple[str, list[tuple[str, str]], bytes]:
+    """Status, headers and body of an answer with this error."""
+    body = jsonio.dumps_bytes({**why.to_dict(), "request_id": logs.request_id()})
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+    return f"{why.status} {HTTPStatus(why.status).phrase}", headers, body

@@ -232,6 +232,21 @@ class Feeds:
             told = {"reason": "sight_changed", "seq": subscriber.after, "epoch": epoch}
             subscriber.notice("resync", told)
 
+    def resync(self, reason: str, seq: int, epoch: str) -> None:
+        """Tell whoever has had all before `seq` to read their list again.  (Others learn from the
+        log.)"""
+        told = {"reason": reason, "seq": seq, "epoch": epoch}
+        with self.lock:
+            for subscriber in set().union(*self.rooms.values()):
+                if seq > subscriber.after:
+                    subscriber.notice("resync", told)
+
+    def send_away(self) -> None:
+        """End every connection that somebody is signed in on; their clients come back."""
+        with self.lock:
+            for subscriber in set().union(*self.of_user.values()):
+                subscriber.end("server_stopping")
+
     def deliver(self, event: Event, epoch: str) -> int:
         """Give the event to everyone in its rooms who has not had it; returns to how many.
 

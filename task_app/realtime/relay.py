@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from task_app import auth, database, events
 from task_app.errors import AppError
-from task_app.events import EVENTS, Event
+from task_app.events import EVENTS, Damaged, Event
 from task_app.extensions import socketio
 from task_app.realtime.feeds import feeds
 
@@ -92,6 +92,9 @@ class Relay:
     def _deliver(self, event: Event) -> int:
         self.last_seq = event.seq
         try:
+            if isinstance(event, Damaged):
+                self._pass_over(event)
+                return 0
             if not EVENTS[event.type].control:
                 reached = feeds.deliver(event, self.epoch)
                 if log.isEnabledFor(logging.DEBUG):
@@ -104,6 +107,16 @@ class Relay:
         except Exception:  # one bad event must not keep the next from anybody
             log.exception("event %s could not be delivered", event.seq)
         return 0
+
+    def _pass_over(self, event: Damaged) -> None:
+        """What it told nobody knows.  Clients read their lists again; where it may have ended a
+        session or changed a role, everybody comes back and shows their token."""
+        kind = EVENTS.get(event.type)
+        if kind is None or kind.control:
+            auth.forget_everybody()
+            feeds.send_away()
+        else:
+            feeds.resync("damaged_log", event.seq, self.epoch)
 
 
 relay = Relay()

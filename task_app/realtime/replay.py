@@ -20,7 +20,7 @@ from flask import current_app
 from task_app import auth, database, events, queries
 from task_app.access import Actor
 from task_app.errors import AppError, invalid, unauthorized
-from task_app.events import Event
+from task_app.events import Damaged, Event
 from task_app.extensions import socketio
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.relay import relay
@@ -110,6 +110,9 @@ def _chase(subscriber: Subscriber, course: int, actor: Actor, reached: int) -> i
             _resync(subscriber, course, "too_old")  # it was pruned while we read
             break
         for event in piece:
+            if isinstance(event, Damaged):
+                _resync(subscriber, course, "damaged_log")
+                return replayed
             if not _give(subscriber, course, event):
                 return replayed
             replayed += 1

@@ -27,7 +27,7 @@ from task_app.realtime.clock import clock
 from task_app.realtime.engine import engine
 from task_app.realtime.frames import NORMAL, frame
 from task_app.realtime.outbox import MAX_BYTES, MAX_MESSAGES, has_room, is_full
-from task_app.realtime.wire import HandshakeError, WebSocket
+from task_app.realtime.wire import WebSocket
 
 log = logging.getLogger(__name__)
 
@@ -244,11 +244,8 @@ class Session(engineio_socket.Socket):
     def _upgrade_websocket(
         self, environ: Mapping[str, Any], start_response: Any
     ) -> Iterable[bytes]:
-        """Answer a polling client's request for a WebSocket."""
-        try:
-            key = wire.accept_key(environ)
-        except HandshakeError as error:
-            return _refuse(error, start_response)
+        """Answer a polling client's request for a WebSocket.  Raises `HandshakeError`."""
+        key = wire.accept_key(environ)
         websocket = engine.websocket(environ, self.server.max_http_buffer_size)
         websocket.accept(key)
         websocket.serve(Probe(self, websocket))
@@ -359,11 +356,9 @@ def wants_websocket(environ: Mapping[str, Any]) -> bool:
 
 
 def open_websocket(server: Any, environ: Mapping[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Open a session whose only transport is the WebSocket that this request asks for."""
-    try:
-        key = wire.accept_key(environ)
-    except HandshakeError as error:
-        return _refuse(error, start_response)
+    """Open a session whose only transport is the WebSocket that this request asks for.  Raises
+    `HandshakeError`."""
+    key = wire.accept_key(environ)
     websocket = engine.websocket(environ, server.max_http_buffer_size)
     session, opening = _begin(server, environ, "websocket")
     websocket.accept(key, frame(opening.encode()))
@@ -387,11 +382,6 @@ def _begin(server: Any, environ: Mapping[str, Any], transport: str) -> tuple[Ses
         "maxPayload": server.max_http_buffer_size,
     }
     return session, Packet(OPEN, parameters)
-
-
-def _refuse(error: HandshakeError, start_response: Any) -> Iterable[bytes]:
-    start_response(error.status, [*error.headers, ("Content-Length", "0")])
-    return ()  # a list would be taken for packets, and answered with 200
 
 
 def install(server: Any) -> None:

@@ -22,7 +22,7 @@ from task_app.errors import AppError, invalid, unauthorized
 from task_app.events import Event
 from task_app.realtime import frames, replay, wire
 from task_app.realtime.clock import clock
-from task_app.realtime.door import PATHS, actor_at_door, check_origin, query_of, refuse
+from task_app.realtime.door import NO_UPGRADE, PATHS, actor_at_door, check_origin, query_of, refuse
 from task_app.realtime.engine import engine
 from task_app.realtime.feeds import ENDINGS, Subscriber, feeds
 from task_app.realtime.frames import POLICY
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 
 AUTH_SECONDS = 10
 WITHOUT_AUTH = "The first message must be auth with a token"
-NO_UPGRADE = AppError("upgrade_required", 426, "This address speaks WebSocket: send an upgrade")
 PING_FRAME = frames.control_frame(frames.PING)
 SILENCE = 0.5  # of the patience with a silent client: then it is pinged, but not less often than
 PING_SECONDS = 25  # a gateway between us takes a connection for dead on which nothing goes

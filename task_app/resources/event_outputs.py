@@ -46,7 +46,8 @@ NOTICES: Mapping[str, tuple[str, Json]] = {
     ),
     "resync": (
         "The log does not lead from where you stand to now (`another_log`, `ahead_of_log`, "
-        "`too_old`), or what you may see has changed as a whole (`sight_changed`): list again.",
+        "`too_old`, `damaged_log`), or what you may see has changed as a whole (`sight_changed`): "
+        "list again.",
         outputs.object_of({"reason": TEXT, **_ENVELOPE}),
     ),
 }

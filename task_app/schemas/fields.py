@@ -150,6 +150,13 @@ class Word(fields.Field[str]):
         raise self.make_error("invalid", choices=self.choices)
 
 
+# What stands beside a thing in the event that tells of it (`dialects.py`): a client that keeps what
+# events bring may send it back.
+ENVELOPE = frozenset(
+    {"type", "seq", "epoch", "actor_id", "changes", "at", "request_id", "task", "task_id"}
+)
+
+
 class Input(Schema):
     """A schema that knows other names of its fields and what clients send back unasked.
 

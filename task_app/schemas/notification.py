@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import fields
 from marshmallow.validate import Regexp
 
-from task_app.schemas.fields import Flag, Input, Text, writable
+from task_app.schemas.fields import ENVELOPE, Flag, Input, Text, writable
 from task_app.schemas.task import PageQuery
 
 
@@ -18,9 +18,7 @@ class NotificationQuery(PageQuery):
 class NotificationChange(Input):
     """Read, unless it says otherwise."""
 
-    READ_ONLY = frozenset(
-        {"id", "user", "user_id", "task", "task_id", "message", "kind", "created_at"}
-    )
+    READ_ONLY = ENVELOPE | {"id", "user", "user_id", "message", "kind", "created_at"}
 
     is_read = Flag(load_default=True)
 

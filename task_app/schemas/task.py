@@ -6,7 +6,18 @@ from marshmallow import fields
 from marshmallow.validate import Length, OneOf
 
 from task_app.models.task import DESCRIPTION_LENGTH, TITLE_LENGTH
-from task_app.schemas.fields import Day, Flag, Id, Input, Moment, Number, Text, Word, writable
+from task_app.schemas.fields import (
+    ENVELOPE,
+    Day,
+    Flag,
+    Id,
+    Input,
+    Moment,
+    Number,
+    Text,
+    Word,
+    writable,
+)
 
 STATUS_SPELLINGS = {
     "todo": "todo",
@@ -34,12 +45,9 @@ TASK_ALIASES = {
 # What a server sends with a task and a client may send back: ignored, not refused.
 TASK_READ_ONLY = frozenset(
     {
+        *ENVELOPE,
         "id",
-        "task",
-        "task_id",
         "version",
-        "seq",
-        "epoch",
         "created_by",
         "createdBy",
         "created_at",

@@ -40,21 +40,22 @@ class Registration(Input):
 
 
 class ProfileChange(Input):
-    """What people may change of their own account; the password has a command of its own."""
+    """What people may change of their own account; the password has a command of its own.  `role`
+    and `is_active` may be sent back, but only an admin may change them."""
 
     ALIASES: Mapping[str, str] = {"name": "username"}
     READ_ONLY = USER_READ_ONLY
 
     username = _username()
     email = Text(3, 254, allow_none=True, validate=Email())
+    role = Word(ROLE_SPELLINGS)
+    is_active = Flag()
 
 
 class UserChange(ProfileChange):
     """What an admin may change of any account."""
 
     password = _password()
-    role = Word(ROLE_SPELLINGS)
-    is_active = Flag()
 
 
 class UserDeletion(Input):
@@ -72,7 +73,9 @@ class Adoption(Input):
 
 
 class RefreshToken(Input):
-    """The token that a new access token is asked for with."""
+    """The token that a new access token is asked for with, alone or in the answer it came in."""
+
+    READ_ONLY = frozenset({"access_token", "token", "token_type", "expires_in", "user", "message"})
 
     # One that is too long to be good (`auth.TOKEN_LENGTH`) is answered like any other that is not.
     refresh_token = Text(1, 1 << 20, required=True)

@@ -36,7 +36,6 @@ PAGES = 200  # of a bounded database; an empty one has some fifty
 LONG = "d" * 9_000
 
 # Bounds the database for each transaction, in the thread whose it is, until there is a file `room`.
-# (A signal would not do: the server takes any for the one to stop.)
 PROGRAM = f"""
 import os, sys
 from app import main, server

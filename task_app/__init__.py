@@ -60,6 +60,7 @@
         replay.py        from the last event a client saw to the live feed
         messages.py      what a socket's client asks, whichever socket it is
         door.py          who comes in by a socket's URL: origin, header, ticket
+        socketio_door.py the door of Socket.IO's, and its refusals
         handlers.py      Socket.IO in and out
         websocket.py     raw WebSockets in and out
         sse.py           Server-Sent Events out
@@ -89,7 +90,7 @@ The way of a change, whatever brings it:
 Imports go down, never up; `pyproject.toml` has the floors and import-linter checks them:
 
     cli → server, reload, traces, bootstrap, jobs → resources, realtime.handlers, realtime.websocket
-    → realtime.sse → realtime.messages, realtime.door
+    → realtime.sse, realtime.socketio_door → realtime.messages, realtime.door
     → realtime.replay, realtime.whereabouts → realtime.hints
     → commands
     → actions, people, realtime.relay → realtime.feeds, realtime.sessions → realtime.engine

@@ -10,7 +10,7 @@ as an `error` event.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import socketio as python_socketio
@@ -20,21 +20,17 @@ from flask_socketio import Namespace
 from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from task_app import auth, jsonio, logs
+from task_app import auth, jsonio
 from task_app.access import Actor
 from task_app.commands import authenticate
 from task_app.dialects import NATIVE
 from task_app.errors import AppError, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
-from task_app.realtime import replay, sessions, whereabouts
+from task_app.realtime import replay, sessions, socketio_door, whereabouts
 from task_app.realtime.door import (
-    NO_UPGRADE,
-    check_origin,
     origin_allowed,
     query_of,
-    refusal,
-    refuse,
 )
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.messages import Answer, answer, is_curious
@@ -43,11 +39,10 @@ from task_app.realtime.packets import ATTACHMENT, UNREADABLE, Packet
 from task_app.realtime.relay import relay
 from task_app.realtime.replay import Position
 from task_app.realtime.sessions import PacketFrame, Session
-from task_app.realtime.wire import HandshakeError, WebSocket
+from task_app.realtime.wire import WebSocket
 
 log = logging.getLogger(__name__)
 
-PATH = "/socket.io"
 ROOT = "/"  # the namespace
 WELCOME = {"data": "Connected to the server"}
 FAREWELL = {"data": "Disconnected from the server"}
@@ -288,69 +283,6 @@ def _reply(connection: Connection, done: Answer) -> Any:
     return done.body
 
 
-# What python-engineio refuses, by how it begins to say so: the code and the words for it here.
-# Whatever else it cannot use is a bad request in its own words.
-REFUSED = {
-    "Invalid session": ("unknown_session", "There is no such session: connect anew"),
-    "Invalid transport": ("unknown_transport", "The transports are polling and websocket"),
-    "The client is using": ("unsupported_protocol", "This server speaks Engine.IO 4: send EIO=4"),
-}
-
-
-def _bad_request(message: str = "The request cannot be read") -> dict[str, Any]:
-    """Of an Engine.IO server: its 400, as the error that every transport has.  No client reads
-    more of it than the status: socket.io-client shows the body to whoever asks, python-socketio
-    hands it to `connect_error`."""
-    known = [told for begin, told in REFUSED.items() if message.startswith(begin)]
-    code, text = known[0] if known else ("bad_request", message)
-    return _engineio_answer(AppError(code, 400, text))
-
-
-def _method_not_found() -> dict[str, Any]:
-    """Its 405."""
-    error = AppError("method_not_allowed", 405, "Use GET or POST")
-    return _engineio_answer(error, ("Allow", "GET, POST, OPTIONS"))
-
-
-def _engineio_answer(error: AppError, *headers: tuple[str, str]) -> dict[str, Any]:
-    status, own, body = refusal(error)
-    return {"status": status, "headers": [*own, *headers], "response": body}
-
-
-class Door:
-    """WSGI: turns pages of other sites away from Socket.IO, with 403 like everything else; 400 is
-    what python-engineio would say.  And its own answers have the id of their request.
-
-    What is not Socket.IO's goes on to `rest`: its middleware would copy each environment."""
-
-    def __init__(self, app: Flask, following: Any, rest: Any) -> None:
-        self.app = app
-        self.following = following
-        self.rest = rest
-
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        passed: Iterable[bytes]
-        if not environ.get("PATH_INFO", "").startswith(PATH):
-            passed = self.rest(environ, start_response)
-            return passed
-        try:
-            check_origin(environ, self.app.config["ALLOWED_ORIGINS"])
-        except AppError as error:
-            return refuse(start_response, error)
-
-        def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-            identified = [*headers, (logs.HEADER, logs.request_id())]
-            return start_response(status, identified, *rest)
-
-        try:
-            if sessions.wants_websocket(environ):
-                return sessions.open_websocket(socketio.server.eio, environ, start)
-            passed = self.following(environ, start)
-        except HandshakeError as error:
-            return refuse(start_response, NO_UPGRADE, error.status, error.headers)
-        return passed
-
-
 handlers = TaskNamespace()
 
 
@@ -376,7 +308,5 @@ def register(app: Flask) -> None:
     )
     sessions.install(socketio.server.eio)
     socketio.server._handle_connect = handlers.connect
-    socketio.server.eio._bad_request = _bad_request
-    socketio.server.eio._method_not_found = _method_not_found
     socketio.on_namespace(handlers)
-    app.wsgi_app = Door(app, app.wsgi_app, rest)  # type: ignore[method-assign]
+    socketio_door.install(app, rest)

@@ -15,6 +15,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from task_app import jsonio
+from task_app.errors import AppError
 from task_app.ids import Ids
 
 HEADER = "X-Request-ID"
@@ -32,6 +33,12 @@ def begin_request(given: str | None = None) -> None:
     if given is None or not _SANE.fullmatch(given):
         given = _new_id()
     _current.set(given)
+
+
+def identified(error: AppError) -> dict[str, Any]:
+    """The body of an error, as every transport tells it to whoever asked: with the id under which
+    the log has the request."""
+    return {**error.to_dict(), "request_id": request_id()}
 
 
 def request_id() -> str:

@@ -55,6 +55,9 @@ def test_a_server_goes_on_and_clients_are_told(start, tmp_path: Path) -> None:  
     said = beside("restore", file).good()
     assert "new epoch" in said and "tasks.db.before-restore" in said
     assert titles(instance / "tasks.db.before-restore")[-1] == "Lost"
+    assert "tasks.db.before-restore-2" in beside("restore", file).good()
+    assert titles(instance / "tasks.db.before-restore")[-1] == "Lost"  # as it was kept
+    assert titles(instance / "tasks.db.before-restore-2") == kept
     server.settings = {**server.settings, "PORT": str(server.port)}
     server.start()
     told = {"token": alice.token, "since": int(head["X-Event-Seq"]), "epoch": head["X-Event-Epoch"]}

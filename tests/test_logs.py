@@ -15,6 +15,7 @@ import pytest
 from task_app import logs
 from tests.support.accounts import PASSWORD, Person, sign_in, unique
 from tests.support.clients import Rest, Socket, error_of
+from tests.support.frames import TEXT, frame, signed_in
 from tests.support.leaks import leaks
 from tests.support.server import Server, printed
 from tests.support.websockets_client import FIBER, Client
@@ -71,6 +72,21 @@ def test_an_event_has_that_of_its_request(alice, listen) -> None:  # type: ignor
     later = listen(alice, auth={"token": alice.token, **where})
     again = [told["request_id"] for name, told in later.events if name == "task_created"]
     assert again == [MINE, made, "click-1", fourth["request_id"]]
+
+
+def test_an_error_on_a_socket_has_one(server: Server, alice, listen) -> None:  # type: ignore[no-untyped-def]
+    """A new one each time where the client gave none, as over REST."""
+    socket, raw = listen(alice), signed_in(server, alice.token)
+    told = [socket.call(event, {"title": ""}) for event in ("create_task", "no_event") * 2]
+    for message in (b'{"type": "no_event"}', b"no JSON") * 2:
+        raw.send(frame(TEXT, message))
+        came = raw.read()
+        assert came
+        told.append(came.json)
+    raw.end()
+    made = [one["request_id"] for one in told]
+    assert all(OPAQUE.fullmatch(one) for one in made) and len({*made}) == len(made)
+    assert socket.call("no_event", {"request_id": "click-2"})["request_id"] == "click-2"
 
 
 SOCKET_IO = "/socket.io/?EIO=4&transport=polling"

@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 import click
@@ -123,6 +124,12 @@ def _check_schema(draft: Path) -> None:
         raise
 
 
+def _unused(name: str) -> Path:
+    """A path that nothing has yet: the name, or with a number behind it."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return next(path for path in map(Path, chain([name], numbered)) if not path.exists())
+
+
 def _set_aside(target: Path) -> Path | None:
     """Keep the database that is there under another name; its log, once it is in the file, must
     not meet the new one."""
@@ -130,10 +137,9 @@ def _set_aside(target: Path) -> Path | None:
         return None
     with suppress(sqlite3.Error), closing(sqlite3.connect(target)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    kept = target.with_name(f"{target.name}.before-restore")
-    for end in ("", *BESIDE):
-        # From before an earlier restore; the log of one would spoil another.
-        Path(f"{kept}{end}").unlink(missing_ok=True)
+    kept = _unused(f"{target}.before-restore")
+    for end in BESIDE:
+        Path(f"{kept}{end}").unlink(missing_ok=True)  # another's, which would spoil this one
     os.link(target, kept)  # until the new one takes its place there is always one
     for end in BESIDE:
         with suppress(FileNotFoundError):

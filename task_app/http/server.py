@@ -323,8 +323,7 @@ class Connection:
         """Answer what the application never saw, in its shape of an error."""
         status, _, phrase = fault.status.partition(" ")
         code = phrase.lower().replace(" ", "_")
-        told = AppError(code, int(status), fault.message).to_dict()
-        body = jsonio.dumps_bytes({**told, "request_id": logs.request_id()})
+        body = jsonio.dumps_bytes(logs.identified(AppError(code, int(status), fault.message)))
         head = (
             f"HTTP/1.1 {fault.status}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\n{logs.HEADER}: {logs.request_id()}\r\n"

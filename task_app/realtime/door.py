@@ -75,6 +75,6 @@ def refuse(
 
 def refusal(why: AppError) -> tuple[str, list[tuple[str, str]], bytes]:
     """Status, headers and body of an answer with this error."""
-    body = jsonio.dumps_bytes({**why.to_dict(), "request_id": logs.request_id()})
+    body = jsonio.dumps_bytes(logs.identified(why))
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
     return f"{why.status} {HTTPStatus(why.status).phrase}", headers, body

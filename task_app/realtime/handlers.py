@@ -20,7 +20,7 @@ from flask_socketio import Namespace
 from socketio import packet
 from socketio.exceptions import ConnectionRefusedError as Refused
 
-from task_app import auth, jsonio
+from task_app import auth, jsonio, logs
 from task_app.access import Actor
 from task_app.commands import authenticate
 from task_app.dialects import NATIVE
@@ -211,7 +211,7 @@ class TaskNamespace(Namespace):
         except AppError as error:
             if error.status >= 500:  # a refusal would keep the client away; this brings it back
                 self._hang_up(eio_sid)
-            raise Refused(error.message, error.to_dict()) from error
+            raise Refused(error.message, logs.identified(error)) from error
         except Exception as error:
             # Anything but a refusal would leave the client half connected in the namespace.
             log.exception("a connection could not be set up")
@@ -243,13 +243,15 @@ class TaskNamespace(Namespace):
             return None
         try:
             if event == UNREADABLE or len(args) > 1:
+                logs.begin_request()
                 raise AppError("invalid_payload", 400, "The payload must be one JSON object")
             return _reply(connection, answer(connection, event, args[0] if args else {}, NATIVE))
         except AppError as error:
-            body = error.to_dict()
+            body = logs.identified(error)
         except Exception:
             log.exception("the event %r failed", event)
-            body = AppError("internal_error", 500, "The server could not do this").to_dict()
+            failure = AppError("internal_error", 500, "The server could not do this")
+            body = logs.identified(failure)
         connection.emit("error", body)
         return body
 

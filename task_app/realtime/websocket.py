@@ -15,7 +15,7 @@ from typing import Any
 
 from flask import Flask
 
-from task_app import jsonio
+from task_app import jsonio, logs
 from task_app.access import Actor
 from task_app.dialects import Dialect
 from task_app.errors import AppError, invalid, unauthorized
@@ -231,6 +231,7 @@ class Gateway:
 
 def _respond(connection: RawConnection, text: str | bytes) -> None:
     """Answer one message."""
+    logs.begin_request()
     request_id = None
     try:
         message = _parse(text)
@@ -254,14 +255,14 @@ def _respond(connection: RawConnection, text: str | bytes) -> None:
         done = answer(connection, str(kind), data, connection.dialect)
         reply: dict[str, Any] = {"type": "ack", "status": done.status, "data": done.body}
     except AppError as error:
-        body = error.to_dict()
+        body = logs.identified(error)
         if "current" in body:
             body["current"] = connection.dialect.task(body["current"])
         reply = {"type": "error", "status": error.status, **body}
     except Exception:
         log.exception("a message failed")
         failure = AppError("internal_error", 500, "The server could not do this")
-        reply = {"type": "error", "status": 500, **failure.to_dict()}
+        reply = {"type": "error", "status": 500, **logs.identified(failure)}
     if request_id is not None:
         reply["request_id"] = request_id
     connection.reply(reply)

@@ -258,7 +258,7 @@ def _websocket(path: str, dialect: Dialect, requests: list[Request]) -> Channel:
         for name, (summary, schema) in event_outputs.NOTICES.items()
     ]
     pong = channel.message("pong", "The answer to `ping`.", event_outputs.PONG)
-    wrong = "What went wrong; `request_id` as it was sent."
+    wrong = "What went wrong; `request_id` as it was sent, or that of the log."
     error = channel.message("error", wrong, event_outputs.raw_error(dialect))
     summary, schema = event_outputs.PEOPLE
     here = channel.message("people", summary, event_outputs.raw("people", schema))

@@ -29,7 +29,7 @@ def answer(error: AppError) -> Response:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
-    body = {**error.to_dict(), "request_id": logs.request_id()}
+    body = logs.identified(error)
     if "current" in body:  # the task of a 412, spelt as the client reads it
         body["current"] = current_dialect().task(body["current"])
     return json_response(body, error.status, headers)

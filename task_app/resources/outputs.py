@@ -124,7 +124,10 @@ ERROR: dict[str, Json] = {
     "code": {"type": "string", "pattern": "^[a-z][a-z0-9_]*$", "description": "Stable."},
     "errors": {"type": "object", "description": "What is wrong with each field."},
     "index": {**COUNT, "description": "The place of the operation, in a bulk request."},
-    "request_id": {**TEXT, "description": "Over HTTP: that of `X-Request-ID`, as in the log."},
+    "request_id": {
+        **TEXT,
+        "description": "That of the request in the log; over HTTP also in `X-Request-ID`.",
+    },
 }
 _HEALTH: Json = {
     "type": "object",

@@ -61,9 +61,11 @@ class Place(AppContext):
         self._cv_tokens.append(_cv_app.set(self))
 
     def pop(self, exc: BaseException | None = None) -> None:
-        if len(self._cv_tokens) == 1:
-            self.app.do_teardown_appcontext(exc)
-        _cv_app.reset(self._cv_tokens.pop())
+        try:
+            if len(self._cv_tokens) == 1:
+                self.app.do_teardown_appcontext(exc)
+        finally:
+            _cv_app.reset(self._cv_tokens.pop())
 
 
 class Context(RequestContext):

@@ -37,10 +37,12 @@ def damaged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.kill()
 
 
-def damage(server: Server, person: Person, column: str, kind: str = "task_updated") -> int:
+def damage(
+    server: Server, person: Person, column: str, kind: str = "task_updated", to: str = ""
+) -> int:
     """Write a row as another process would have, but for one column; its number."""
     good = {"data": json.dumps({"id": 1}), "rooms": json.dumps([f"user:{person.id}"])}
-    given = {**good, column: DAMAGE[column]}
+    given = {**good, column: to or DAMAGE[column]}
     databases.run(server.instance, "UPDATE log_head SET seq = seq + 1")
     [(seq,)] = databases.run(server.instance, "SELECT seq FROM log_head")
     cast = "CAST(:{} AS json)" if DATABASE == "postgresql" else ":{}"
@@ -115,6 +117,18 @@ def test_a_control_event(damaged: Server) -> None:
     damage(damaged, alice, "data", "session_revoked")
     assert reader.wait(lambda: reader.ended) == 1012
     connect("fiber", damaged.url, alice).close()
+
+
+def test_a_control_event_without_its_words(start: Callable[..., Server]) -> None:
+    """It can be read, and does not say whom it is about."""
+    server = start()
+    alice = accounts.register(server.url, "Alice")
+    reader = connect("fiber", server.url, alice)
+    seq = damage(server, alice, "data", "user_changed", to="{}")
+    assert reader.wait(lambda: reader.ended) == 1012
+    assert f"event {seq} could not be delivered" in server.log
+    connect("fiber", server.url, alice).close()
+    assert server.stop() == 0
 
 
 def test_it_goes_with_the_rest(start: Callable[..., Server], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -55,6 +56,16 @@ def test_a_header_that_is_added_leaves_with_the_others() -> None:
     told = {"ETag": '"1"', "Retry-After": "1", "Cache-Control": "no-store", "Content-Length": "2"}
     assert dict(fields).items() >= {**told, "Content-Type": "application/json"}.items()
     assert {name for name, _ in fields} >= SAFE.keys()
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready", "/tasks", "/nowhere", "/", "/openapi.json"])
+def test_no_header_is_there_twice(server: Server, alice: Person, path: str) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as connection:
+        asked = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {alice.token}\r\n"
+        connection.sendall(f"{asked}Connection: close\r\n\r\n".encode())
+        head, _, _ = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    names = [line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]]
+    assert b"content-type" in names and len(names) == len(set(names)), head
 
 
 @pytest.fixture(scope="module")

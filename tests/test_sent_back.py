@@ -105,3 +105,9 @@ def test_the_answer_to_a_login(nobody: Rest, admin: Person, server: Server, pref
     tokens = nobody.post(f"{prefix}/login", login).json()
     again = nobody.post(f"{prefix}/auth/refresh", tokens)
     assert (again.status_code, again.json()["user"]["id"]) == (200, admin.id), again.text
+
+
+def test_a_key_in_the_wrong_place(alice: Person, prefix: str) -> None:
+    """Over REST a new task's idempotency key is a header: whoever sends it in the body is told."""
+    answer = alice.rest.post(f"{prefix}/tasks", {"title": "Sow", "request_id": "once"})
+    assert (answer.status_code, list(answer.json()["errors"])) == (400, ["request_id"])

@@ -105,3 +105,13 @@ def test_refresh(
     with pytest.raises(AppError) as refused:
         execute(SYSTEM, "user.refresh", {"refresh_token": token})
     assert (refused.value.status, refused.value.code) == (401, "unauthorized")
+
+
+@pytest.mark.parametrize("name", ["user.update", "user.update_profile"])
+def test_an_admin_of_a_moment_ago(alice: dict[str, Any], name: str) -> None:
+    """Another process has taken the role away; this one has not heard of it yet."""
+    late = Actor(alice["id"], alice["username"], ADMIN, "a session")
+    with pytest.raises(AppError) as refused:
+        execute(late, name, {"role": ADMIN}, target=alice["id"])
+    assert refused.value.status == 403
+    assert execute(BOSS, "user.get", {}, target=alice["id"]).body["role"] == "member"

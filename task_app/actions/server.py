@@ -28,6 +28,7 @@ from task_app.transactions import Transaction
 IDEMPOTENCY_DAYS = 1
 # A transaction that deletes more would keep writers waiting.
 EVENTS_AT_ONCE = 5_000
+ROOMS_AT_ONCE = 200  # or the bound on waiting for PostgreSQL's answer would count all of them
 _LEAVE = delete(table(EventRoom)).where(
     EventRoom.room == bindparam("in_room"), EventRoom.seq <= bindparam("last")
 )
@@ -81,8 +82,9 @@ def prune(tx: Transaction, call: Call) -> dict[str, Any]:
     last = tx.execute(past).scalar_one()
     if last is not None:
         rooms = _rooms_until(tx, last)
-        if rooms:
-            tx.execute(_LEAVE, [{"in_room": room, "last": last} for room in rooms])
+        for at in range(0, len(rooms), ROOMS_AT_ONCE):
+            some = rooms[at : at + ROOMS_AT_ONCE]
+            tx.execute(_LEAVE, [{"in_room": room, "last": last} for room in some])
         pruned = tx.execute(delete(Event).where(Event.seq <= last)).rowcount
         floor = max(floor, last)
     tx.execute(

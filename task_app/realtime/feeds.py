@@ -11,8 +11,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -90,6 +90,15 @@ class Subscriber:
     def end(self, reason: str) -> None:
         """Close the connection, for one of `ENDINGS`."""
         raise NotImplementedError
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Trouble with one connection, which the others must not feel."""
+    try:
+        yield
+    except Exception:
+        log.exception("a connection could not be told of an event")
 
 
 class Feeds:
@@ -210,10 +219,8 @@ class Feeds:
         """Do what a control event asks: end sessions, give people the rooms of their new role."""
         with self.lock:
             for subscriber in list(self.of_user.get(event.data["user_id"], ())):
-                try:
+                with _logged():
                     self._obey(subscriber, event, epoch)
-                except Exception:  # the others must end all the same
-                    log.exception("a connection could not be told of event %s", event.seq)
 
     def _obey(self, subscriber: Subscriber, event: Event, epoch: str) -> None:
         actor = subscriber.actor
@@ -239,13 +246,15 @@ class Feeds:
         with self.lock:
             for subscriber in set().union(*self.rooms.values()):
                 if seq > subscriber.after:
-                    subscriber.notice("resync", told)
+                    with _logged():
+                        subscriber.notice("resync", told)
 
     def send_away(self) -> None:
         """End every connection that somebody is signed in on; their clients come back."""
         with self.lock:
             for subscriber in set().union(*self.of_user.values()):
-                subscriber.end("server_stopping")
+                with _logged():
+                    subscriber.end("server_stopping")
 
     def deliver(self, event: Event, epoch: str) -> int:
         """Give the event to everyone in its rooms who has not had it; returns to how many.

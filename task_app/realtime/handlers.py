@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import socketio as python_socketio
 from engineio import packet as engineio_packet
+from engineio.exceptions import SocketIsClosedError
 from flask import Flask
 from flask_socketio import Namespace
 from socketio import packet
@@ -181,8 +183,14 @@ class TaskNamespace(Namespace):
                 _answer_connect(eio_sid, packet.CONNECT_ERROR, refused.error_args)
                 server.manager.disconnect(sid, ROOT)
                 return
-            _answer_connect(eio_sid, packet.CONNECT, {"sid": sid})
+            with suppress(SocketIsClosedError):
+                _answer_connect(eio_sid, packet.CONNECT, {"sid": sid})
             server.manager.connect(sid, ROOT)
+            if connection.outbox.closed:
+                # By the answer itself, which one that reads none got no more, or by another
+                # thread: python-socketio did not know of it yet, and has told nobody.
+                server._handle_disconnect(eio_sid, ROOT)
+                return
             connection.outbox.give(GREETING)
             if connection.invited is not None:
                 with replay.or_end(connection):

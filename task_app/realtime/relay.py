@@ -106,9 +106,11 @@ class Relay:
             feeds.obey(event, self.epoch)
         except Exception:  # one bad event must not keep the next from anybody
             log.exception("event %s could not be delivered", event.seq)
+            if event.type in EVENTS and EVENTS[event.type].control:
+                self._pass_over(event)
         return 0
 
-    def _pass_over(self, event: Damaged) -> None:
+    def _pass_over(self, event: Event) -> None:
         """What it told nobody knows.  Clients read their lists again; where it may have ended a
         session or changed a role, everybody comes back and shows their token."""
         kind = EVENTS.get(event.type)

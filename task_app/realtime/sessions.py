@@ -361,7 +361,8 @@ def open_websocket(server: Any, environ: Mapping[str, Any], start_response: Any)
     key = wire.accept_key(environ)
     websocket = engine.websocket(environ, server.max_http_buffer_size)
     session, opening = _begin(server, environ, "websocket")
-    websocket.accept(key, frame(opening.encode()))
+    websocket.accept(key)
+    websocket.put(frame(opening.encode()))
     session.websocket = websocket
     session.connected = session.upgraded = True
     websocket.serve(session)

@@ -151,14 +151,13 @@ class WebSocket:
         self.heard_at = self.read_at = time.monotonic()
         self.reader.feed(early)
 
-    def accept(self, key: str, first: bytes = b"") -> None:
-        """Answer the handshake, in one piece with the `first` frame; without one, when that goes
-        out or the client is served.  `key` is that of `accept_key`."""
-        if not first:
-            self.hold()
+    def accept(self, key: str) -> None:
+        """Answer the handshake, when the client is served: before that nobody could be told that
+        it has gone.  `key` is that of `accept_key`."""
+        self.hold()
         self.put(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n" + first
+            b"Sec-WebSocket-Accept: " + key.encode() + b"\r\n\r\n"
         )
 
     def serve(self, client: Client) -> None:

@@ -70,8 +70,9 @@ class JsonResponse(Response):
         added = self.__dict__.get("headers")
         own = [*self.own.items()] if added is None else added.to_wsgi_list()
         names = {name for name, _ in own}
-        rest = [one for one in _SAFE if one[0] not in names]
-        start_response(self.status, [*fields, *own, *rest])
+        # Flask-RESTful names the type as well, and a second one is an error to some gateways.
+        rest = [one for one in (*fields, *_SAFE) if one[0] not in names]
+        start_response(self.status, [*own, *rest])
         return (self.content,)
 
 

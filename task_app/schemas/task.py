@@ -85,6 +85,9 @@ class TaskChange(Input):
 class NewTask(TaskChange):
     """A task to make: the title is required."""
 
+    # Not taken for an idempotency key over REST, where that is a header: said rather than ignored.
+    READ_ONLY = TASK_READ_ONLY - {"request_id"}
+
     title = Text(1, TITLE_LENGTH, required=True)
 
 

@@ -135,7 +135,7 @@ def test_create_task_with_token_in_payload(alice: Person, admin: Person, listen)
 def test_trouble_is_an_error_to_the_sender_alone(alice: Person, listen) -> None:
     sender, hers = listen(), listen(alice)
     ack = sender.call("create_task", {"token": alice.token, "description": "no title"})
-    assert ack.keys() == {"message", "error", "code", "errors"}
+    assert ack.keys() == {"message", "error", "code", "errors", "request_id"}
     assert sender.wait_for("error") == ack
     sender.emit("create_task", {"token": "jwt_token_here", **OVER_SOCKET})
     assert sender.wait_for("error", count=2)["code"] == "unauthorized"

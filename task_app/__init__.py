@@ -98,7 +98,7 @@ Imports go down, never up; `pyproject.toml` has the floors and import-linter che
     → auth, dialects, task_lists → foreign, own_tokens
     → queries, events, activity, presence → cache, groups, idempotency → shared_pages
     → access, pages → schemas → models
-    → database → transactions → logs
+    → database → transactions → application, http → logs
     → extensions, errors, ids, jsonio, metrics, postgres, sqlite, values, proxies, instance,
       measured, version
 

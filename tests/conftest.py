@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -51,13 +51,19 @@ engine_only = pytest.mark.skipif(
 sqlite_only = pytest.mark.skipif(DATABASE != "sqlite", reason="a property of SQLite")
 
 
+def unable(why: str) -> NoReturn:
+    """What a test needs is not here: it is skipped, or fails if REQUIRE_SERVICES=1."""
+    if os.environ.get("REQUIRE_SERVICES") == "1":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
 def require(binary: str) -> str:
     """The path of a program; without it the test is skipped, or fails if REQUIRE_SERVICES=1."""
     try:
         return program(binary)
     except Missing as missing:
-        complain = pytest.fail if os.environ.get("REQUIRE_SERVICES") == "1" else pytest.skip
-        complain(str(missing))
+        unable(str(missing))
 
 
 def pytest_configure(config: pytest.Config) -> None:

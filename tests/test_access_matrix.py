@@ -14,6 +14,7 @@ import pytest
 
 from config import Config
 from task_app import create_app
+from task_app.realtime.door import PATHS
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, content_of
@@ -99,6 +100,8 @@ ELSEWHERE: dict[str, Row] = {
     "GET /docs": OPEN,
     "GET /docs/assets/<name>": (404,) * 6,  # only the names that the page loads
 }
+# These are upgrades, and in no URL map: `test_access_sockets.py` has who may what over them.
+WEBSOCKETS = {"/api/v1/ws", "/ws", "/ws/tasks", "/ws/native"}
 # What is sent where an empty object would not do.
 BODIES: dict[str, Any] = {
     "POST /tasks": {"title": "Sow"},
@@ -128,6 +131,10 @@ def test_every_route_is_in_the_table(tmp_path: Path) -> None:
         if rule.endpoint != "static"
     }
     assert there == {route for route, _, _ in ROUTES}
+
+
+def test_every_websocket_is_known() -> None:
+    assert set(PATHS) == WEBSOCKETS
 
 
 @pytest.fixture(scope="module")

@@ -60,6 +60,18 @@ def test_only_config_reads_the_environment() -> None:
     assert users_of(r"\benviron\b.*\bos\b|os\.environ|os\.getenv|\bgetenv\(") == {"config.py"}
 
 
+def test_every_module_has_a_floor() -> None:
+    """Or nothing would keep it from importing whatever it likes."""
+    text = (ROOT / "pyproject.toml").read_text()
+    [floors] = re.findall(r"^layers = \[\n(.*?)^\]", text, re.M | re.S)
+    named = set(re.findall(r"task_app[\w.]*", floors))
+    for path in SOURCES:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if path.name != "__init__.py" and parts[0] == "task_app" and parts[1] != "migrations":
+            above = {".".join(parts[:length]) for length in range(2, len(parts) + 1)}
+            assert above & named, name(path)
+
+
 def test_only_commands_commit() -> None:
     found = {path for path in users_of(r"\.commit\(") if "migrations" not in path}
     assert found == {"task_app/commands.py", "task_app/transactions.py"}  # who does, and how

@@ -20,6 +20,7 @@ from tests.faults.delays import delays
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
 from tests.faults.load import Lives
+from tests.faults.reads import Reads
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest
@@ -166,9 +167,11 @@ def test_killed_under_load(
     kills = 0
     here = Lives(alice, WRITERS, one.url)
     there = Lives(bob, WRITERS, two.url, here.history)
-    with here, there:
+    reads = Reads(bob, url=one.url, signing_in=True)
+    with here, there, reads:
         for _ in form.rounds("Redis killed", short=1, long=12, share=0.2):
             both_go_on(here, there)
+            reads.go_on(3, 200)
             service.kill()
             kills += 1
             back = time.monotonic() + AWAY_SECONDS
@@ -180,11 +183,12 @@ def test_killed_under_load(
             until_noticed("up", one, two, third)
             both_go_on(here, there)
     log = finish("redis", here.history, followers, tmp_path, tries=kills)
-    statuses = Counter(done.status for done in here.history.operations)
+    writes = len(here.history.operations)
+    statuses = Counter(done.status for done in here.history.operations) + reads.statuses
     requests = statuses.total()
     figure("redis", "errors", requests - statuses[200] - statuses[201], requests)
     took = [seconds for one in followers for seconds in delays(here.history, one.session)]
-    assert len(took) == requests <= len(log)
+    assert len(took) == writes <= len(log)
     figure("redis", "delay", max(took), len(took))
     check_hinted(alice, connect("sse", third.url, alice))
     assert [server.stop() for server in (one, two, third)] == [0, 0, 0]

@@ -124,7 +124,9 @@ def gin(cluster: Installed) -> Iterator[GinFamily]:
     try:
         yield family.start()
         assert [one.stop() for one in family.own] == [0, 0]
-        assert not [one.log for one in family.own if "Traceback" in one.log]
+        said = "".join(one.log for one in family.own)
+        assert "Traceback" not in said, said
+        assert leaks(said, [*secrets_of(cluster.instance), SECRET]) == []
     finally:
         family.discard()
 

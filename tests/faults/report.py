@@ -23,7 +23,8 @@ SQLite {sqlite}, `ASYNC_MODE={mode}`. It took {minutes:.0f} minutes{short}. `SEE
 
 Each fault was provoked on real servers with real clients, while others wrote and listened; what
 each client sent and what came back was recorded and checked at the end of its run. *Tries* is how
-often a promise was put to the test (too few: of how many); *measured* is the worst of them.
+often a promise was put to the test (too few: of how many); *measured* is the worst of them. Waits
+are as clients had them: nothing is taken off for what else the machine did meanwhile.
 
 {table}
 {verdict}

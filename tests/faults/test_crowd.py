@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.services import allow_many_files
-from tests.conftest import eventlet_only
+from tests.conftest import eventlet_only, unable
 from tests.faults import form
 from tests.faults.checker import conclude, finish
 from tests.faults.crowd import Loop, gather, idle, level, linger
@@ -43,7 +43,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     """With as many descriptors as the system allows."""
     files = allow_many_files()
     if files < MANY + OWN_FILES:
-        pytest.skip(f"this machine allows {files} open files")
+        unable(f"this machine allows {files} open files")
     running = AppPy(tmp_path) if form.SOAK else Server(tmp_path)
     try:
         yield running.start()

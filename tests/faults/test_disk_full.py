@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import sqlite_only
+from tests.conftest import sqlite_only, unable
 from tests.faults import form
 from tests.faults.checker import finish
 from tests.faults.figures import figure
@@ -95,7 +95,7 @@ class OnSmallDisk(AppPy):
 def small(tmp_path: Path) -> Iterator[OnSmallDisk]:
     probe = ["unshare", "-m", "mount", "-t", "tmpfs", "none", str(tmp_path)]
     if subprocess.run(probe, capture_output=True).returncode:
-        pytest.skip("nobody may mount here but root with all its rights")
+        unable("nobody may mount here but root with all its rights")
     instance = tmp_path / "instance"
     instance.mkdir()
     server = OnSmallDisk(instance)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from tests.faults.form import SOAK
 from tests.support.clients import Rest
 from tests.support.server import ASYNC_MODE, Server
 
@@ -24,6 +25,8 @@ class Lost:
     """What of a wait for a server was not its doing: the time in which it or the thread that waits
     was ready to run and the machine's other work had the cores, and that in which the latter was at
     work itself, as the collector may be.
+
+    Nothing in a soak, which has the machine to itself: its figures are what clients waited.
 
     On eventlet the hub's thread serves all; those that hash passwords for it do not count, whose
     waits are none of the client's.  Where each client has a thread, one waits for what another
@@ -42,6 +45,8 @@ class Lost:
 
     def seconds(self) -> float:
         """Since then."""
+        if SOAK:
+            return 0.0
         waited = [now - self.before.get(one, 0.0) for one, now in self._read().items()]
         return sum(waited) + time.thread_time() - self.worked
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import tempfile
@@ -80,6 +81,12 @@ def require_chromium() -> str:
         with suppress(Missing):
             return program(name)
     return require("chromium")
+
+
+def pytest_collection_finish() -> None:
+    """What there is by now stays: the collector need not walk it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -163,7 +163,7 @@ class RawConnection(Subscriber):
             self.end("server_stopping")  # its client comes back
 
     def _refuse(self, error: AppError) -> None:
-        self.tell({"type": "error", "status": error.status, **error.to_dict()})
+        self.tell({"type": "error", "status": error.status, **logs.identified(error)})
         # Trouble of ours is no fault of the token's: the client is to come back with it.
         self.end("unauthorized" if error.status < 500 else "server_stopping")
 

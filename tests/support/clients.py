@@ -70,6 +70,12 @@ def error_of(answer: requests.Response) -> dict[str, Any]:
     return body
 
 
+def nameless(told: dict[str, Any]) -> dict[str, Any]:
+    """What a socket was told of an error, without the id of its request, which must be there."""
+    assert told["request_id"]
+    return {name: value for name, value in told.items() if name != "request_id"}
+
+
 def content_of(answer: requests.Response) -> bytes:
     """An answer's bytes but for the id of its request, which no other has."""
     return answer.content.replace(answer.headers["X-Request-ID"].encode(), b"")

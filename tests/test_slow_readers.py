@@ -27,7 +27,7 @@ SLOW = ("fiber", "socketio", "sse")
 pytestmark = [pytest.mark.fault("slow"), pytest.mark.timeout(300 if form.SOAK else 60)]
 # To each client that does not read so many megabytes are sent; the kernel takes an eighth of one,
 # one waits and one may be being written.
-MEGABYTES, BEFORE = (9, 8) if form.SOAK else (3, 1)
+MEGABYTES, BEFORE = (9, 8) if form.SOAK else (3, 2)
 OF_A_MEGABYTE = 90  # tasks of 10 kB: not quite as much as may wait
 # To some others so many messages, of a kilobyte: all of them are less than a mebibyte, so that it
 # is their number of which no more wait.  The kernel takes some 130, and as many as may wait may be

@@ -82,8 +82,7 @@ class Response:
     def _head(self, length: int | None, chunked: bool) -> bytes:
         lines = [f"{self.version} {self.status}"]
         lines += [f"{name}: {value}" for name, value in self.headers]
-        if not any(name == "Date" for name, _ in self.headers):  # as Werkzeug has it with an ETag
-            lines.append(_date_line())
+        lines.append(_date_line())
         if chunked:
             lines.append("Transfer-Encoding: chunked")
         if self.last:

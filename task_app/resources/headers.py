@@ -46,4 +46,5 @@ def _make_safe(response: Response) -> Response:
         for name, value in SAFE.items():
             response.headers.setdefault(name, value)
         response.headers[logs.HEADER] = logs.request_id()
+        response.headers.pop("Date", None)  # Werkzeug's, with an ETag; the server has its own
     return response

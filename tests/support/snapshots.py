@@ -29,11 +29,14 @@ def snapshot(transport: str, url: str, person: Person) -> tuple[Tasks, int, str]
 
 
 def _over_socket(reader: RawReader) -> tuple[Tasks, int, str]:
-    reader.send({"type": "list_tasks", "data": {"limit": 1000}})
-    body = reader.notice("ack")["data"]
+    pages: list[dict[str, Any]] = []
+    while not pages or pages[-1]["cursor"] is not None:
+        more = {"cursor": pages[-1]["cursor"]} if pages else {}
+        reader.send({"type": "list_tasks", "data": {"limit": 1000, **more}})
+        pages.append(reader.notice("ack", count=len(pages) + 1)["data"])
     reader.close()
-    assert body["cursor"] is None
-    return {int(task["id"]): task for task in body["tasks"]}, body["seq"], body["epoch"]
+    tasks = {int(task["id"]): task for page in pages for task in page["tasks"]}
+    return tasks, pages[0]["seq"], pages[0]["epoch"]
 
 
 class Background(threading.Thread):

@@ -32,7 +32,7 @@ from typing import IO, Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORKS = hasattr(os, "pidfd_open")  # on Linux
 PATIENCE = 20  # seconds, for the imports and for a fork
-SHARED = "SUITE_FORKS_FROM"  # the folder of what `share` has started
+SHARED = "SUITE_FORKS_FROM"  # the tree, and the folder of what `share` has started for it
 
 
 class Child:
@@ -65,8 +65,10 @@ class ForkServer:
     def __init__(self, mode: str) -> None:
         self.children: dict[int, Child] = {}  # by the number of the request
         self.lock = threading.Lock()
-        shared = os.environ.get(SHARED)
-        self.requests, self.news = _connected(f"{shared}/{mode}") if shared else _started(mode)
+        tree, _, folder = os.environ.get(SHARED, "").partition(os.pathsep)
+        # A suite that a test starts in another tree is about that tree's code.
+        shared = tree == str(ROOT)
+        self.requests, self.news = _connected(f"{folder}/{mode}") if shared else _started(mode)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
@@ -165,7 +167,7 @@ def share(folder: str, modes: Iterable[str]) -> None:
         assert shared.stdin is not None
         atexit.register(shared.wait)
         atexit.register(shared.stdin.close)
-    os.environ[SHARED] = folder
+    os.environ[SHARED] = f"{ROOT}{os.pathsep}{folder}"
 
 
 def _import_everything() -> None:

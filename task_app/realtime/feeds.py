@@ -93,12 +93,12 @@ class Subscriber:
 
 
 @contextmanager
-def _logged() -> Iterator[None]:
+def _logged(what: str) -> Iterator[None]:
     """Trouble with one connection, which the others must not feel."""
     try:
         yield
     except Exception:
-        log.exception("a connection could not be told of an event")
+        log.exception("a connection could not be told of %s", what)
 
 
 class Feeds:
@@ -219,7 +219,7 @@ class Feeds:
         """Do what a control event asks: end sessions, give people the rooms of their new role."""
         with self.lock:
             for subscriber in list(self.of_user.get(event.data["user_id"], ())):
-                with _logged():
+                with _logged(f"event {event.seq}"):
                     self._obey(subscriber, event, epoch)
 
     def _obey(self, subscriber: Subscriber, event: Event, epoch: str) -> None:
@@ -246,14 +246,14 @@ class Feeds:
         with self.lock:
             for subscriber in set().union(*self.rooms.values()):
                 if seq > subscriber.after:
-                    with _logged():
+                    with _logged(f"event {seq}"):
                         subscriber.notice("resync", told)
 
     def send_away(self) -> None:
         """End every connection that somebody is signed in on; their clients come back."""
         with self.lock:
             for subscriber in set().union(*self.of_user.values()):
-                with _logged():
+                with _logged("its end"):
                     subscriber.end("server_stopping")
 
     def deliver(self, event: Event, epoch: str) -> int:

@@ -30,10 +30,7 @@ from task_app.errors import AppError, unauthorized
 from task_app.events import Event
 from task_app.extensions import socketio
 from task_app.realtime import replay, sessions, socketio_door, whereabouts
-from task_app.realtime.door import (
-    origin_allowed,
-    query_of,
-)
+from task_app.realtime.door import origin_allowed, query_of
 from task_app.realtime.feeds import Subscriber, feeds
 from task_app.realtime.messages import Answer, answer, is_curious
 from task_app.realtime.outbox import DRAIN_SECONDS, MAX_BYTES, MAX_MESSAGES

@@ -40,6 +40,7 @@ class Installed(Cluster):
 
     counts: ClassVar = {**PROCESSES, "users": 2}
     more: Sequence[Process] = ()
+    HEARS_SECONDS = 2.0  # FAULTS: in every process
 
     @property
     def instance(self) -> Path:

@@ -58,8 +58,7 @@ def test_login_verify_logout(server: Server, nobody: Rest, listen: Callable[...,
     socket.call("authenticate", {"token": answer.json()["token"]})
     assert client.post("/api/auth/logout/").status_code == 200
     socket.wait_for("disconnect", timeout=2)
-    # Of several processes the one that answers may hear of it a little later than the socket's.
-    until(lambda: client.get("/api/auth/verify/").status_code == 401, seconds=2)
+    until(lambda: client.get("/api/auth/verify/").status_code == 401, seconds=server.HEARS_SECONDS)
     assert client.post("/api/auth/logout/").status_code == 401
 
 

@@ -51,6 +51,7 @@ class Server:
     program: Sequence[str] = ()
     # What is run in place of `app.py`.
     source = ""
+    HEARS_SECONDS = 0.0  # of what another process of it did: this is one
 
     @property
     def under(self) -> Sequence[str]:

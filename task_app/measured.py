@@ -11,6 +11,7 @@ import sys
 
 VERSIONS = {
     "flask": "3.1.3",
+    "werkzeug": "3.1.9",
     "flask-limiter": "4.1.1",
     "flask-restful": "0.3.10",
     "flask-jwt-extended": "4.7.4",

@@ -148,22 +148,26 @@ class StrictRequests:
         return good
 
 
-def _say_goodbye(app: Flask) -> None:
-    """End every socket and stream; their clients come back, to whoever serves then."""
+def _say_goodbye(app: Flask) -> bool:
+    """End every socket and stream; their clients come back, to whoever serves then.  Returns
+    whether there were any."""
     from task_app import jobs
 
-    _end_connections()
+    some = _end_connections()
     jobs.stop(app)
+    return some
 
 
-def _end_connections() -> None:
+def _end_connections() -> bool:
     from task_app.extensions import socketio
     from task_app.realtime.feeds import feeds
 
-    for subscriber in list(feeds.connected):
+    subscribers, sessions = list(feeds.connected), list(socketio.server.eio.sockets.values())
+    for subscriber in subscribers:
         subscriber.end("server_stopping")
-    for session in list(socketio.server.eio.sockets.values()):
+    for session in sessions:
         session.close()  # those that have never become anybody's
+    return bool(subscribers or sessions)
 
 
 def _send_away() -> None:
@@ -207,8 +211,8 @@ def _serve_eventlet(app: Flask, listener: Any) -> None:
     # A signal handler that spawns a greenlet would not wake the hub; a readable pipe does.
     _until_told(signals, lambda: eventlet.hubs.trampoline(signals, read=True))
     log.info("stopping")
-    _say_goodbye(app)
-    eventlet.sleep(FAREWELL_SECONDS)
+    if _say_goodbye(app):
+        eventlet.sleep(FAREWELL_SECONDS)
     http.stop(GRACE_SECONDS, _send_away)
     if engine.on:
         engine.stop()

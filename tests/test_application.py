@@ -48,6 +48,13 @@ def test_long_urls_are_not_kept(app: Application) -> None:
     assert app.remembered.cache_info().currsize == 1
 
 
+def test_urls_are_made(app: Application) -> None:
+    """By Flask itself; their functions are compiled by the first."""
+    for number in (7, 8):
+        assert app.matcher.build("one", {"number": number}) == f"/tasks/{number}"
+    assert app.matcher.build("list", {"page": 2}) == "/tasks?page=2"
+
+
 def test_what_one_may_do(nobody: Rest) -> None:
     """OPTIONS, of a URL with arguments."""
     answer = nobody.request("OPTIONS", "/tasks/7")

@@ -21,10 +21,11 @@ import socketio
 from engineio.base_socket import BaseSocket
 from engineio.socket import Socket
 from flask.ctx import AppContext, RequestContext
+from werkzeug.routing import Rule
 from werkzeug.test import EnvironBuilder
 
 from task_app import own_tokens
-from task_app.application import Application, Asked, Context, Place
+from task_app.application import Application, Asked, Context, Place, Route
 from task_app.extensions import Database
 from task_app.measured import VERSIONS
 from task_app.realtime import handlers, sessions
@@ -225,6 +226,15 @@ def test_what_flask_does_for_each_request() -> None:
         for name in names:
             ours, theirs = (inspect.signature(getattr(it, name)) for it in (one, other))
             assert [*ours.parameters] == [*theirs.parameters], name
+
+
+def test_rules_make_functions_that_make_urls() -> None:
+    """`Route` puts off compiling them until they are called."""
+    steps = inspect.getsource(Rule.compile)
+    for name, argument in (("_build", "False"), ("_build_unknown", "True")):
+        assert f"self.{name} = self._compile_builder({argument}).__get__(self, None)" in steps
+    ours, theirs = (inspect.signature(one._compile_builder) for one in (Route, Rule))
+    assert [*ours.parameters] == [*theirs.parameters]
 
 
 def test_contexts_and_requests_hold_what_flasks_do() -> None:

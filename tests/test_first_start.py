@@ -14,6 +14,11 @@ from tests.support.clients import Rest
 from tests.support.server import Server, refusal
 
 
+@pytest.fixture(autouse=True)
+def _on_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "has_schema", False)
+
+
 def test_first_admin_is_shown_once_and_kept(start: Callable[..., Server]) -> None:
     server = start()
     password = server.admin_password

@@ -43,8 +43,8 @@ def own(server: Server, person: Person, since: int) -> list[int]:
     """The seq of each event about this person's own tasks."""
     return [
         one.seq
-        for one in read_log(server.instance)
-        if one.seq > since and one.type == "task_created" and one.data["user_id"] == person.id
+        for one in read_log(server.instance, after=since)
+        if one.type == "task_created" and one.data["user_id"] == person.id
     ]
 
 

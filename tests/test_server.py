@@ -130,6 +130,7 @@ def test_who_is_in_the_queue_when_it_stops(start: Callable[..., Server]) -> None
     """They have connected, and are answered: a gateway that was not could not know whether it may
     ask another process."""
     server = start()
+    told = Socket().connect(server.url)  # or there would be no time in which they could connect
     server.signal()
     until(lambda: "stopping" in server.log)
     server.signal(signal.SIGSTOP)  # so that it comes to its end with all of them in the queue
@@ -142,6 +143,7 @@ def test_who_is_in_the_queue_when_it_stops(start: Callable[..., Server]) -> None
     for one in queue:
         one.close()
     assert server.wait() == 0
+    told.close()
 
 
 def come_back(server: Server, person: Person, transport: str) -> None:

@@ -34,7 +34,8 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 
 def calls(path: Path) -> Iterator[ast.Call]:
-    tree = ast.parse(path.read_text())
+    text = path.read_text()
+    tree = ast.parse(text if "fault" in text else "")  # they take a second if all are parsed
     yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 

@@ -196,9 +196,28 @@ def _become(request: dict[str, Any], files: list[int]) -> NoReturn:
     os.environ.clear()
     os.environ.update(request["env"])
     sys.argv = request["argv"]
-    if sys.argv[0] == "-c":
-        exec(sys.argv.pop(1), {"__name__": "__main__"})  # noqa: S102 - the tests' own
-    sys.exit(app.main() if sys.argv[0] == "app.py" else cli.main())
+    try:
+        if sys.argv[0] == "-c":
+            exec(sys.argv.pop(1), {"__name__": "__main__"})  # noqa: S102 - the tests' own
+        elif sys.argv[0] == "app.py":
+            _end(app.main())
+        else:
+            cli.main()
+        _end(0)
+    except SystemExit as ending:
+        _end(ending.code)
+
+
+def _end(code: str | int | None) -> NoReturn:
+    """Python's end but for its last step, which frees one object after the other, and to do so has
+    each page of memory copied that this process shares: half of what a short server took."""
+    if isinstance(code, str):
+        sys.exit(code)  # which says it
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)
 
 
 def _tell(**news: int) -> None:

@@ -79,11 +79,14 @@ class Reader:
 
     def until(self, task_id: int, timeout: float = TIMEOUT) -> Seen:
         """The first event about this task, once it has come."""
-        return self.wait(  # type: ignore[no-any-return]
-            lambda: next((one for one in self.events if one.task_id == task_id), None),
-            timeout,
-            f"task {task_id}",
-        )
+        looked = 0
+
+        def found() -> Seen | None:
+            nonlocal looked  # each event once, however often this is asked
+            new, looked = self.events[looked:], len(self.events)
+            return next((one for one in new if one.task_id == task_id), None)
+
+        return self.wait(found, timeout, f"task {task_id}")  # type: ignore[no-any-return]
 
     def until_seq(self, seq: int, timeout: float = TIMEOUT) -> None:
         self.wait(lambda: self.events and self.events[-1].seq >= seq, timeout, f"seq {seq}")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support import schema
 from tests.support.forkserver import FORKS, ROOT, Child, forkserver
 from tests.support.leaks import secrets_of
 
@@ -51,6 +52,7 @@ class Server:
     program: Sequence[str] = ()
     # What is run in place of `app.py`.
     source = ""
+    has_schema = True  # from the start, where it has SQLite
     HEARS_SECONDS = 0.0  # of what another process of it did: this is one
 
     @property
@@ -69,6 +71,8 @@ class Server:
 
     def start(self) -> Server:
         self.output, self.port, ready = [], 0, threading.Event()
+        if self.has_schema and DATABASE == "sqlite" and "DATABASE_URL" not in self.settings:
+            schema.lay(self.instance)
         self.process = process = self._run(environment(self.instance, self.settings))
         threading.Thread(target=self._read, args=(process, ready), daemon=True).start()
         if not ready.wait(START_SECONDS) or not self.port:
@@ -151,9 +155,10 @@ class Server:
 
 
 class AppPy(Server):
-    """`python app.py` itself."""
+    """`python app.py` itself, which makes all it needs."""
 
     program = ("app.py",)
+    has_schema = False
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from flask import Flask, current_app
 from config import Config
 from task_app import bootstrap, create_app
 from task_app.database import reading
-from tests.support import databases
+from tests.support import databases, schema, server
 
 # One statement run for many rows is shown once for each.
 MANY = ("INSERT INTO events ", "INSERT INTO event_rooms ")
@@ -37,7 +37,9 @@ class Statements:
 
 
 def prepared(folder: Path) -> Flask:
-    """An application in this process, its database made by the migrations.  It serves nobody."""
+    """An application in this process, with its database.  It serves nobody."""
+    if server.DATABASE == "sqlite":
+        schema.lay(folder)
     environ = databases.settings_of(folder) | {"ADMIN_PASSWORD": "correct horse battery"}
     app = create_app(Config(environ, async_mode="threading"))
     bootstrap.prepare(app)

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,12 +22,10 @@ from tests.faults.tries import (  # noqa: F401 - hooks
 from tests.support import accounts
 from tests.support import server as support
 from tests.support.accounts import PASSWORD, Person
-from tests.support.cli import UNPATCHED
 from tests.support.clients import Rest, Socket
-from tests.support.forkserver import FORKS, share
+from tests.support.forkserver import FORKS, UNPATCHED, share
 from tests.support.impatient import SILENCE, Impatient
 from tests.support.leaks import leaks
-from tests.support.postgres import Databases
 from tests.support.server import ASYNC_MODE, DATABASE, ENGINE, Server
 
 settings.register_profile(
@@ -38,6 +36,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("suite")
+
+# What workers are started by need not import the server.
+if TYPE_CHECKING:
+    from tests.support.postgres import Databases
 
 # A suite that is started in the background of a shell ignores Ctrl-C, and so would each program it
 # starts.
@@ -124,6 +126,8 @@ def _logs() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[Databases]:
     """A private PostgreSQL; `of(instance)` is the URL of a database of that instance's own."""
+    from tests.support.postgres import Databases
+
     require("postgres")
     require("initdb")
     databases = Databases()

@@ -13,12 +13,11 @@ from typing import Any
 from flask import Flask
 
 from task_app import cli
-from tests.support.forkserver import FORKS, forkserver
+from tests.support.forkserver import FORKS, UNPATCHED, forkserver
 from tests.support.server import ROOT, environment
 from tests.support.statements import prepared
 
 SECONDS = 30
-UNPATCHED = "threading"  # nothing is made green for commands
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,15 @@ class Socket:
     """One Socket.IO client that keeps every event it gets, in order, as (name, payload)."""
 
     def __init__(self) -> None:
-        self.sio = _Client(handle_sigint=False, reconnection=False, serializer=_Packet)
+        # Text is decoded all the same; to look at each byte before that, in Python, took most of
+        # the time of whoever was sent much.
+        fast = {"skip_utf8_validation": True}
+        self.sio = _Client(
+            handle_sigint=False,
+            reconnection=False,
+            serializer=_Packet,
+            websocket_extra_options=fast,
+        )
         self.events: list[tuple[str, Any]] = []
         self.changed = threading.Condition()
         self.sio.on("*", self._keep)

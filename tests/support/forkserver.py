@@ -32,6 +32,7 @@ from typing import IO, Any, NoReturn
 ROOT = Path(__file__).resolve().parent.parent.parent
 FORKS = hasattr(os, "pidfd_open")  # on Linux
 PATIENCE = 20  # seconds, for the imports and for a fork
+UNPATCHED = "threading"  # the mode of commands: nothing is made green for them
 SHARED = "SUITE_FORKS_FROM"  # the tree, and the folder of what `share` has started for it
 
 

@@ -265,6 +265,22 @@ def test_a_token_in_a_log_would_be_found(server: Server, alice: Person) -> None:
     assert leaks(kept[0][0], kept[0])
 
 
+def test_a_ticket_in_a_log_would_be_found(alice: Person) -> None:
+    """One that this process was given, wherever it stands; and any that is called one."""
+    ticket = alice.rest.post("/ws/ticket").json()["ticket"]
+    assert leaks(f"INFO a line\nINFO {ticket} is none\n") == [f"INFO {ticket} is none"]
+    stranger = "".join(reversed(ticket))
+    for named in (f"GET /events?ticket={stranger}", str({"ticket": stranger})):
+        assert leaks(named) == [named]
+    assert leaks(f"INFO POST /ws/ticket: 201 in 0.9 ms\nINFO a ticket\nINFO {stranger}") == []
+
+
+def test_an_address_in_a_log_would_be_found() -> None:
+    """But not where the first start tells the terminal of the account that it has made."""
+    first = "  First start: the admin is ada@example.com, password Zk3"
+    assert leaks(f"{first}\nINFO ada@example.com\nINFO a@b") == ["INFO ada@example.com"]
+
+
 def test_every_line_is_json(logged: Any) -> None:
     server, *_ = logged
     said = ("\n", "  First start", "  (kept in", "Serving on", "{")

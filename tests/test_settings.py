@@ -101,7 +101,7 @@ def is_secret(name: str) -> bool:
 
 
 CASES = [
-    # (A password is too long as well: 129 characters nobody guesses.)
+    # One of the bad passwords is too long, and guessed by nobody.
     pytest.param(name, value, marks=[KNOWN] if is_secret(name) and len(value) < 129 else [])
     for name, values in BAD.items()
     for value in values

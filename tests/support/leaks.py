@@ -10,11 +10,11 @@ from pathlib import Path
 TOKEN = re.compile(r"eyJ[\w-]{6,}\.eyJ[\w-]{6,}")
 # A ticket looks like chance: by the name it has in a URL, in JSON or in a dictionary.
 TICKET = re.compile(r"ticket\W{1,4}[\w-]{32}(?![\w-])")
-ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)  # of e-mail
+# Of e-mail; each run of letters is looked at once, however long.
+ADDRESS = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}", re.IGNORECASE)
 # The first start tells the terminal, beside its password, whose account it has made.
 TERMINAL = "  First start: the admin is "
 KEPT = ("secret_key", "jwt_secret_key")  # files of an instance
-
 
 # Those that clients of this process were given: found without their name, too.
 tickets: list[str] = []

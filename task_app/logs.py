@@ -88,5 +88,8 @@ def configure(level: str, form: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Lines())
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    # By themselves these two write each line a second time, in no form of ours.
+    for name in ("engineio.server", "socketio.server"):
+        logging.getLogger(name).handlers.clear()
     # At INFO it names whoever has tried too often, by what they typed where a name belongs.
     logging.getLogger("flask-limiter").setLevel(logging.WARNING)

@@ -60,9 +60,17 @@ def stop() -> None:
     """Send what is left, if a collector takes it within `STOP_SECONDS`.  Nothing to do where
     there are no traces."""
     for shut_down in _stops:
-        last = threading.Thread(target=shut_down, daemon=True)  # it waits for half a minute
-        last.start()
-        last.join(STOP_SECONDS)
+        done = threading.Event()
+        # In a thread: it waits for half a minute.
+        threading.Thread(target=_end, args=(shut_down, done), daemon=True).start()
+        done.wait(STOP_SECONDS)  # past its time `join` raises, under eventlet on Python 3.13
+
+
+def _end(shut_down: Callable[[], None], done: threading.Event) -> None:
+    try:
+        shut_down()
+    finally:
+        done.set()
 
 
 def _name(span: Any, environ: dict[str, Any]) -> None:

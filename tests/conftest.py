@@ -107,7 +107,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def logged_secrets() -> list[str]:
-    """The lines that servers of this process have logged with a token, a password or a secret."""
+    """The lines of this process's servers with what nobody may read there (`leaks`)."""
     return [
         line
         for output, secrets in support.printed
@@ -117,8 +117,8 @@ def logged_secrets() -> list[str]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> Iterator[None]:
-    """Whatever the suite has done, no server has logged a token, a password or its secrets.  (Where
-    this fails in a soak, it is at the end of `test_logged.py`.)"""
+    """Whatever the suite has done, no server has logged a token, a ticket, a password, an e-mail
+    address or its secrets.  (Where this fails in a soak, it is at the end of `test_logged.py`.)"""
     yield
     assert logged_secrets() == []
 

@@ -61,6 +61,7 @@ def test_demo(start: Callable[..., Server]) -> None:
     assert Rest(again.url).get("/tasks").status_code == 401
 
 
+@pytest.mark.fault("defaults")
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])  # noqa: S104
 def test_demo_on_loopback_alone(tmp_path: Path, host: str) -> None:
     code, said = refusal(tmp_path, "--demo", HOST=host)

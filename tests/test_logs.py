@@ -9,8 +9,10 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import socketio
 
 from task_app import logs
 from tests.support.accounts import PASSWORD, Person, sign_in, unique
@@ -21,6 +23,7 @@ from tests.support.server import Server, printed
 from tests.support.websockets_client import FIBER, Client
 
 MINE = "deploy-7:check_1"
+WRITTEN = "no session of ours\nERROR by somebody else"  # in place of a session's id
 OPAQUE = re.compile("[0-9a-f]{20}")
 
 
@@ -192,6 +195,8 @@ def use(server: Server, other: Server) -> list[str]:
         new = alice.rest.post("/auth/refresh", {"refresh_token": alice.refresh_token}).json()
         passwords = {"old_password": PASSWORD, "new_password": f"{PASSWORD} again"}
         assert alice.rest.put("/users/password", passwords).status_code == 200
+        unknown = rest.get(f"{SOCKET_IO}&sid={quote(WRITTEN)}")
+        assert error_of(unknown)["code"] == "unknown_session"
     finally:
         socket.close()
         elsewhere.close()
@@ -206,6 +211,7 @@ def use(server: Server, other: Server) -> list[str]:
         new["access_token"],
         ticket,
         address,
+        *WRITTEN.split("\n"),
     ]
 
 
@@ -263,6 +269,34 @@ def test_a_token_in_a_log_would_be_found(server: Server, alice: Person) -> None:
     kept = [secrets for output, secrets in printed if output is server.output]
     assert [len(one) for one in kept] == [2]
     assert leaks(kept[0][0], kept[0])
+
+
+def test_a_ticket_in_a_log_would_be_found(alice: Person) -> None:
+    """One that this process was given, wherever it stands; and any that is called one."""
+    ticket = alice.rest.post("/ws/ticket").json()["ticket"]
+    assert leaks(f"INFO a line\nINFO {ticket} is none\n") == [f"INFO {ticket} is none"]
+    stranger = "".join(reversed(ticket))
+    for named in (f"GET /events?ticket={stranger}", str({"ticket": stranger})):
+        assert leaks(named) == [named]
+    assert leaks(f"INFO POST /ws/ticket: 201 in 0.9 ms\nINFO a ticket\nINFO {stranger}") == []
+
+
+def test_an_address_in_a_log_would_be_found() -> None:
+    """But not where the first start tells the terminal of the account that it has made."""
+    first = "  First start: the admin is ada@example.com, password Zk3"
+    assert leaks(f"{first}\nINFO ada@example.com\nINFO a@b") == ["INFO ada@example.com"]
+
+
+def test_nobody_prints_beside_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Socket.IO's two loggers do, in lines of no form."""
+    theirs = [logging.getLogger(name) for name in ("engineio.server", "socketio.server")]
+    for one in theirs:
+        monkeypatch.setattr(one, "level", logging.NOTSET)  # as it is in a new process
+    monkeypatch.setattr(logging.getLogger("flask-limiter"), "level", logging.NOTSET)
+    socketio.Server(async_mode="threading")
+    assert all(one.handlers for one in theirs)
+    logs.configure("info", "json")
+    assert not any(one.handlers for one in theirs)
 
 
 def test_every_line_is_json(logged: Any) -> None:

@@ -23,12 +23,15 @@ from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person
 from tests.support.clients import Socket
 from tests.support.http import connect, read
+from tests.support.process import state
 from tests.support.readers import dial
 from tests.support.server import Server, running
 from tests.support.snapshots import Background
 from tests.support.waits import until
 
 MANY = 1300  # eventlet.wsgi as it comes stops at 1 024
+CROWD = 200  # as they come, eventlet lets 50 wait, and werkzeug and the standard library 128
+SOMAXCONN = Path("/proc/sys/net/core/somaxconn")
 # How each library says that it could not connect.
 REFUSED = (OSError, WebSocketException, SocketIOError)
 
@@ -195,6 +198,26 @@ def test_more_than_1024_connections(start: Callable[..., Server]) -> None:
             for connection in held:
                 connection.close()
     assert server.stop() == 0
+
+
+def test_a_crowd_that_connects_at_once(server: Server) -> None:
+    """As after a restart, while the server does something else: all of them may wait.  The kernel
+    drops who finds no place without a word, and that client tries again after one second, three
+    and seven."""
+    if int(SOMAXCONN.read_text()) < CROWD:
+        pytest.skip("this machine's kernel lets fewer wait")
+    crowd = []
+    server.signal(signal.SIGSTOP)
+    try:
+        until(lambda: state(server) == "T")
+        for _ in range(CROWD):
+            crowd.append(connect(server))
+            crowd[-1].sendall(request("GET", "/health"))
+    finally:
+        server.signal(signal.SIGCONT)
+    assert [read(one)[0] for one in crowd] == [200] * CROWD
+    for one in crowd:
+        one.close()
 
 
 BROKEN = [

@@ -92,7 +92,20 @@ BAD: dict[str, list[str]] = {
     "LOG_FORMAT": ["xml"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["localhost:4318", "grpc://localhost", "http://"],
 }
-CASES = [(name, value) for name, values in BAD.items() for value in values]
+KNOWN = pytest.mark.fault("defaults")
+
+
+def is_secret(name: str) -> bool:
+    """Whether somebody who knows its value, or guesses it, is let in."""
+    return "SECRET" in name or "PASSWORD" in name or name.endswith("TOKEN")
+
+
+CASES = [
+    # One of the bad passwords is too long, and guessed by nobody.
+    pytest.param(name, value, marks=[KNOWN] if is_secret(name) and len(value) < 129 else [])
+    for name, values in BAD.items()
+    for value in values
+]
 # Any text is a good value of these; what is wrong with it shows when it is used.
 FREE = {"TRUSTED_ISSUER", "TRUSTED_AUDIENCE", "DB_USER", "DB_PASSWORD", "DB_HOST", "DB_NAME"}
 FREE |= {"HOST", "INSTANCE_PATH"}
@@ -121,7 +134,7 @@ def test_bad_value(tmp_path: Path, name: str, value: str) -> None:
     said = str(caught.value)
     assert said.startswith(name)
     assert said.endswith(".") and "\n" not in said
-    if "SECRET" in name or "PASSWORD" in name or name[-5:] == "TOKEN":
+    if is_secret(name):
         assert value not in said
 
 
@@ -209,14 +222,13 @@ def test_secrets_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
     assert first.SECRET_KEY != first.JWT_SECRET_KEY
 
 
-@pytest.mark.fault("defaults")
 @pytest.mark.parametrize(
     "settings",
     [
         {"PORT": "http"},
-        {"JWT_SECRET": "your_jwt_secret"},
+        pytest.param({"JWT_SECRET": "your_jwt_secret"}, marks=KNOWN),
         {"DATABASE_URL": "mysql://localhost/tasks"},
-        {"ADMIN_PASSWORD": "tiny"},
+        pytest.param({"ADMIN_PASSWORD": "tiny"}, marks=KNOWN),
     ],
 )
 def test_the_process_says_so_and_ends(tmp_path: Path, settings: dict[str, str]) -> None:

@@ -27,6 +27,7 @@ def check(instance: Path, *words: str, **settings: str) -> None:
         assert word in lines[0]
 
 
+@pytest.mark.fault("defaults")
 @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SECRET_KEY", "JWT_SECRET"])
 @pytest.mark.parametrize("value", [SHORT, EXAMPLE, "x" * 40])
 def test_secret(tmp_path: Path, name: str, value: str) -> None:
@@ -58,6 +59,7 @@ def test_database_url(tmp_path: Path, url: str) -> None:
     check(tmp_path, "DATABASE_URL", DATABASE_URL=url)
 
 
+@pytest.mark.fault("defaults")
 def test_kept_secret_that_is_short(tmp_path: Path) -> None:
     (tmp_path / "jwt_secret_key").write_text(SHORT)
     check(tmp_path, "jwt_secret_key")

@@ -82,4 +82,6 @@ def install(app: Flask, rest: Any) -> None:
     """Stand before Socket.IO's middleware; `rest` answers all that is not Socket.IO's."""
     engineio = socketio.server.eio
     engineio._bad_request, engineio._method_not_found = _bad_request, _method_not_found
+    # What a client did wrong is in its answer.  The log would repeat what it wrote, lines and all.
+    engineio._log_error_once = lambda message, key: None
     app.wsgi_app = Door(app, app.wsgi_app, rest)  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from tests.support.accounts import PASSWORD, Person, register, unique
 from tests.support.clients import Rest
+from tests.support.process import queued
 from tests.support.server import AppPy, Server, running
 
+READY_SECONDS = 3
 TASK = {"title": "New Task", "description": "Task Description", "done": False}
 UPDATE = {"title": "Updated Task", "description": "Updated Description", "done": True}
 OVER_SOCKET = {
@@ -166,13 +169,43 @@ def test_disconnected_message(start, listen) -> None:
     assert ending.wait() == 0
 
 
-@pytest.fixture
-def app_py(tmp_path: Path) -> Iterator[Server]:
+class Timed(AppPy):
+    """Knows how long it was from its start until it was ready, but for the time in which the
+    machine's other work had the cores."""
+
+    took = 0.0
+
+    def start(self) -> Server:
+        began = time.monotonic()
+        super().start()
+        assert Rest(self.url).get("/ready").status_code == 200
+        assert self.process
+        self.took = time.monotonic() - began - queued(Path(f"/proc/{self.process.pid}"))
+        return self
+
+
+@pytest.fixture(scope="module")
+def app_py(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
     """`python app.py`, as the document says."""
-    with running(AppPy(tmp_path)) as server:
+    server = Timed(tmp_path_factory.mktemp("instance"))
+    with running(server):
         yield server
 
 
+@pytest.mark.xdist_group("app_py")
+def test_it_is_ready_soon(app_py: Timed, tmp_path: Path) -> None:
+    """Also the first time, when it makes its database.  A second, where nothing else runs (`make
+    bench` has the figure); cores that others share work more slowly, but not three times running.
+    """
+    tries = [app_py.took]
+    while min(tries) >= READY_SECONDS and len(tries) < 3:
+        again = Timed(tmp_path / str(len(tries)))
+        with running(again):
+            tries.append(again.took)
+    assert min(tries) < READY_SECONDS, tries
+
+
+@pytest.mark.xdist_group("app_py")
 def test_the_documents_program(app_py: Server, listen) -> None:
     alice = register(app_py.url, "Alice")
     program = PROGRAM.replace("jwt_token_here", alice.token).replace("5000", str(app_py.port))

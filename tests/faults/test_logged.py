@@ -1,4 +1,4 @@
-"""Whatever was done to them, no server has logged a token, a password or its secrets.
+"""Whatever was done to them, no server has logged what nobody may read there (`leaks`).
 
 The last test of a soak (`soak.Watch`): what all of it was answered is in these logs.  Elsewhere it
 looks at what its own process has started so far; the fixture `_logs` sees what comes after it.

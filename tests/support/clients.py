@@ -12,6 +12,8 @@ import engineio
 import requests
 import socketio
 
+from tests.support.leaks import tickets
+
 TIMEOUT = 10
 # A client that was not pinged in time (a busy machine, a server that was killed) says so on the
 # terminal, as an error; a test that cares sees its `disconnect`.
@@ -33,9 +35,12 @@ class Rest:
         headers = dict(options.pop("headers", {}))
         if self.token is not None:
             headers.setdefault("Authorization", f"Bearer {self.token}")
-        return self.session.request(
+        answer = self.session.request(
             method, self.url + path, headers=headers, timeout=TIMEOUT, **options
         )
+        if path.endswith("/ws/ticket") and answer.status_code == 201:
+            tickets.append(answer.json()["ticket"])  # no log may ever have it
+        return answer
 
     def hang_up(self) -> None:
         """End the kept connections; the next request makes another."""

@@ -21,6 +21,12 @@ def memory(server: Server) -> int:
     return int(status.partition("VmRSS:")[2].split()[0]) * 1024
 
 
+def state(server: Server) -> str:
+    """In a letter, as proc(5) has them: `T` is stopped."""
+    assert server.process
+    return Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(") ")[2][0]
+
+
 class Lost:
     """What of a wait for a server was not its doing: the time in which it or the thread that waits
     was ready to run and the machine's other work had the cores, and that in which the latter was at

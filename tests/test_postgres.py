@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ import pytest
 from task_app.postgres import WAIT_SECONDS
 from tests.faults import form
 from tests.faults.figures import figure
+from tests.faults.test_refused import is_clear
 from tests.support import accounts, postgres
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, Socket
@@ -259,3 +261,12 @@ def test_no_database_at_start(server: Server) -> None:
     assert (code, said.count("\n")) == (1, 1)
     assert said.startswith("The database cannot be used: ")
     assert "hidden" not in said
+
+
+@pytest.mark.fault("refused")
+def test_newer_schema_at_start(postgresql: Databases, tmp_path: Path) -> None:
+    url = postgresql.of(tmp_path)
+    version = "UPDATE alembic_version SET version_num = '9999'"
+    postgresql.query(version, postgresql.names[tmp_path])
+    said = refusal(tmp_path, DATABASE_URL=url)
+    figure("refused", "other", not is_clear(said, ("newer version", "9999")))

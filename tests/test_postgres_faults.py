@@ -60,7 +60,7 @@ def test_restarted_at_once(
         Lives(bob, 1, history=load.history) as his,
         Reads(alice) as reads,
     ):
-        for _ in form.rounds("PostgreSQL restarted", short=2, long=30, share=0.12):
+        for _ in form.rounds("PostgreSQL restarted", short=2, long=30, share=0.10):
             load.go_on(10)
             his.go_on(2)
             reads.go_on(4, status=200)

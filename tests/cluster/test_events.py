@@ -182,7 +182,7 @@ def test_rolling_restart(cluster: Installed) -> None:
     exits: list[float] = []
     codes: list[int] = []
     with hers, spoken, reads:
-        for _ in form.rounds("through all processes", short=1, long=10, share=0.17):
+        for _ in form.rounds("through all processes", short=1, long=10, share=0.13):
             for process in cluster.processes:
                 go_on(loads, 5)
                 began = time.monotonic()

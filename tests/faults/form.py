@@ -28,6 +28,12 @@ def chance(name: str) -> random.Random:
     return random.Random(f"{SEED} {name}")
 
 
+def seconds(*, short: float, long: float) -> float:
+    """How long a test goes on that is told so: `long` in a soak of the full length or more, in
+    proportion in a shorter one, and never less than `short`."""
+    return max(short, long * min(1, MINUTES / FULL_MINUTES)) if SOAK else short
+
+
 def rounds(name: str, *, short: int, long: int, share: float) -> Iterator[int]:
     """The numbers of a test's rounds, from 1.
 

@@ -233,6 +233,11 @@ ROWS |= {
     ),
     "channel": refused("a pickle or rubbish on the Redis channel", "it ran, or one went deaf"),
     "url": refused("a token in a URL", "it was taken, or logged"),
+    "fuzz": Row(
+        "what reads bytes, fuzzed with coverage: frames, requests, JSON, packets, messages",
+        {"crashes": Promise("fuzzers that found an input that breaks it")},
+        least_tries=100_000,
+    ),
     "defaults": refused("known passwords and secrets", "one was good"),
     "logs": Row(
         "all of the above",

@@ -45,7 +45,7 @@ def kill_again_and_again(server: Server, load: Lives, dice: random.Random) -> No
 @pytest.mark.timeout(180)
 def test_killed(start: Callable[..., Server], tmp_path: Path) -> None:
     dice = form.chance("killed")
-    for number in form.rounds(f"{KILLS} times kill -9", short=1, long=20, share=0.25):
+    for number in form.rounds(f"{KILLS} times kill -9", short=1, long=20, share=0.12):
         server = start(tmp_path / str(number))
         alice, bob = accounts.people(server.url, "Alice", "Bob")
         transports = dice.sample(TRANSPORTS, 3)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.faults import tries
 from tests.faults.figures import Figure, figure, read, together
+from tests.faults.form import FULL_MINUTES
 from tests.faults.report import DOCUMENT, Run, commit, document, held, table
 from tests.faults.rows import ROWS, WRONG
 from tests.support.server import ROOT
@@ -63,6 +65,19 @@ def test_the_document_is_of_these_faults() -> None:
         assert f"| {row.fault} |" in text
         for promise in row.promises.values():
             assert f"| {promise} |" in text
+    assert wanting(text) == []
+
+
+def wanting(text: str) -> list[str]:
+    """What a document lacks to be of a whole soak, of a commit, in which all of it held."""
+    took = re.search(r"It took (\d+) minutes\. ", text)  # a short one goes on to say so
+    bad = [word for word in ("not measured", "**no**", "Not all of it held") if word in text]
+    there = {
+        "commit": re.search("at commit [0-9a-f]{12}: ", text),
+        "time": took and int(took[1]) >= FULL_MINUTES,
+        "all": "\nAll of it held.\n" in text and not bad,
+    }
+    return [what for what, found in there.items() if not found]
 
 
 class Outcome:
@@ -114,6 +129,23 @@ def test_too_few_tries_of_a_whole_soak_hold_nothing() -> None:
         assert held(found) is good
         assert (f"| {count} of {least} |" in table(found)) is not good
     assert "at commit c0ffee: " in document(found)
+
+
+def test_less_than_a_whole_soak_that_held_is_told() -> None:
+    figures = [
+        one
+        for row, of in ROWS.items()
+        for name, promise in of.promises.items()
+        for one in measure(row, name, promise.least or 0, tries=max(10, of.least_tries))
+    ]
+    good = replace(run(figures, [], 35), minutes=FULL_MINUTES, commit="commit c0ffeec0ffee")
+    assert wanting(document(good)) == []
+    assert wanting(document(replace(good, meant=FULL_MINUTES - 1))) == ["time"]
+    assert wanting(document(replace(good, minutes=FULL_MINUTES - 1))) == ["time"]
+    for unknown in ("no known commit", "commit c0ffeec0ffee and changes"):
+        assert wanting(document(replace(good, commit=unknown))) == ["commit"]
+    for more in (figures[1:], figures + measure("logins", "echo", 101)):
+        assert wanting(document(replace(good, figures=together(more)))) == ["all"]
 
 
 def test_a_commit_is_named() -> None:

@@ -7,10 +7,12 @@ target is left in `tests/fuzz/crashes/`, its name printed, and the exit code is 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -18,6 +20,15 @@ CORPUS, CRASHES = HERE / "corpus", HERE / "crashes"
 LONGEST = 512  # bytes of an input
 NAMES = ("frames", "http", "texts", "packets", "posts", "messages")
 INSTRUMENTED = ["task_app", "socketio", "engineio"]
+EXECUTED = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a target: libFuzzer's exit code, and to how many inputs it was put."""
+
+    code: int
+    inputs: int
 
 
 def fuzz(name: str, arguments: list[str]) -> None:
@@ -32,26 +43,37 @@ def fuzz(name: str, arguments: list[str]) -> None:
         atheris.Fuzz()
 
 
-def child(name: str, *arguments: str | Path) -> int:
+def child(name: str, *arguments: str | Path) -> Done:
+    """Run libFuzzer in a process of its own, and pass on what it says."""
     command = [sys.executable, "-m", "tests.fuzz.run", "--child", name, *map(str, arguments)]
-    return subprocess.run(command, cwd=HERE.parent.parent, check=False).returncode
+    inputs = 0
+    with subprocess.Popen(
+        command, cwd=HERE.parent.parent, stderr=subprocess.PIPE, text=True, errors="replace"
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            sys.stderr.write(line)
+            if told := EXECUTED.match(line):
+                inputs = int(told[1])
+    return Done(process.returncode, inputs)
 
 
-def run(name: str, seconds: int, *, keep: bool) -> int:
-    """Fuzz one target, and merge what was found.  Returns libFuzzer's exit code."""
+def run(name: str, seconds: int, *, keep: bool = False, seed: int | None = None) -> Done:
+    """Fuzz one target, from its corpus; `keep` merges what was found into that."""
     kept = CORPUS / name
     kept.mkdir(parents=True, exist_ok=True)
     CRASHES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as found, tempfile.TemporaryDirectory() as merged:
         bounds = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", "-timeout=10"]
         report = [f"-artifact_prefix={CRASHES}/{name}-", "-print_final_stats=1", "-verbosity=1"]
-        code = child(name, *bounds, *report, found, kept)
-        done = keep and code == 0 and child(name, "-merge=1", merged, kept, found) == 0
-        if done and any(Path(merged).iterdir()):
+        dice = [] if seed is None else [f"-seed={seed}"]
+        done = child(name, *bounds, *report, *dice, found, kept)
+        good = keep and done.code == 0 and child(name, "-merge=1", merged, kept, found).code == 0
+        if good and any(Path(merged).iterdir()):
             shutil.rmtree(kept)
             shutil.copytree(merged, kept)
             print(f"{name}: {len([*kept.iterdir()])} inputs in its corpus")
-    return code
+    return done
 
 
 def main() -> int:
@@ -64,7 +86,9 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="merge what is new into the corpus")
     given = parser.parse_args()
     broken = [
-        name for name in given.targets or NAMES if run(name, given.seconds, keep=given.keep) != 0
+        name
+        for name in given.targets or NAMES
+        if run(name, given.seconds, keep=given.keep).code != 0
     ]
     if broken:
         print(f"Broken: {', '.join(broken)}; see {CRASHES}", file=sys.stderr)

@@ -6,18 +6,16 @@ import json
 import re
 import socket
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from tests.conftest import eventlet_only, sqlite_only
 from tests.faults.recorder import read_log
-from tests.support import accounts
+from tests.support import accounts, cli
 from tests.support.accounts import Person
 from tests.support.clients import Rest
 from tests.support.http import request
-from tests.support.server import ASYNC_MODE, DATABASE, ROOT, Server
+from tests.support.server import ASYNC_MODE, DATABASE, Server
 
 JSON = "Content-Type: application/json"
 ROUNDS = 8
@@ -178,8 +176,4 @@ print(max(first.wait(), second.wait()))
 
 @eventlet_only
 def test_a_leader_is_no_more_patient_than_it_said() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PATIENCE], cwd=ROOT, capture_output=True, text=True, timeout=20
-    )
-    assert done.returncode == 0, done.stderr
-    assert float(done.stdout) < 2
+    assert float(cli.python(PATIENCE, {}).good()) < 2

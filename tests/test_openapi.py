@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from typing import Any
 
 import pytest
@@ -15,9 +13,9 @@ from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
 from task_app.resources.docs import ASSETS
+from tests.support import cli
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest
-from tests.support.server import ROOT
 
 PREFIXES = ("", "/api", "/api/v1")
 # Pages and their parts: nothing a program would call.
@@ -50,16 +48,10 @@ def test_document_is_valid(document: dict[str, Any]) -> None:
 def test_every_route_is_in_it_and_nothing_else(document: dict[str, Any], tmp_path: Any) -> None:
     # In a process of its own: an application changes how this one's Socket.IO clients write JSON.
     environment = {"INSTANCE_PATH": str(tmp_path), "PATH": os.environ["PATH"]}
-    done = subprocess.run(
-        [sys.executable, "-c", LIST_RULES],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    listed = cli.python(LIST_RULES, environment).good()
     served = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule), method)
-        for endpoint, rule, methods in json.loads(done.stdout)
+        for endpoint, rule, methods in json.loads(listed)
         if endpoint not in PAGES
         for method in set(methods) - {"HEAD", "OPTIONS"}
     }

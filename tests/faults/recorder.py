@@ -215,11 +215,12 @@ def _is_in(now: dict[str, Any] | None, told: dict[str, Any], *, exactly: bool) -
     return not exactly or now == {key: told[key] for key in now}
 
 
-def read_log(instance: Path, url: str | None = None) -> list[Logged]:
-    """The log of a server, whether it runs or not; `url` is its database's when it was told one."""
+def read_log(instance: Path, url: str | None = None, *, since: int = 0) -> list[Logged]:
+    """The log of a server, whether it runs or not, from after `since` on; `url` is its database's
+    when it was told one."""
     text = "CAST(data AS VARCHAR)"  # as it stands: a driver may have parsed it already
-    query = f"SELECT seq, type, task_id, {text} FROM events ORDER BY seq"
-    rows = databases.run(instance, query, database=url)
+    query = f"SELECT seq, type, task_id, {text} FROM events WHERE seq > :since ORDER BY seq"
+    rows = databases.run(instance, query, database=url, since=since)
     return [Logged(seq, kind, task, json.loads(data)) for seq, kind, task, data in rows]
 
 

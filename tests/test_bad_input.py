@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.figures import figure
-from tests.faults.form import SOAK, rounds
+from tests.faults.form import rounds
 from tests.support import accounts
 from tests.support.attacker import Attacker, Outcome
 from tests.support.attacks import HTTP, RAW, SOCKETIO, attacks
@@ -21,9 +21,6 @@ SECRET = "Nobody else may read this"
 REFUSED = {400, 401, 413, 415, 431}
 # A round of FAULTS' frames ends with one of these, or with a client's own 1000.
 CLOSED = {1000, 1002, 1007, 1008, 1009}
-# Of honest use before.  Nothing of it stays, but the allocator's heap takes its size by and by: by
-# ten or so of the same, whosever; sixty rounds after one honest day it was 7 to 9 % larger.
-DAYS = 3 if SOAK else 1
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +49,7 @@ def check_refused(outcomes: dict[tuple[str, str], Outcome]) -> None:
 @pytest.mark.fault("never")
 def test_never(own: Server) -> None:
     alice, mallory, bob = accounts.people(own.url, "Alice", "Mallory", "Bob")
-    for _ in range(DAYS):
-        do_everything(own, alice)  # its growth is nobody's attack
+    do_everything(own, alice)  # its growth is nobody's attack
     alice.rest.new_task(SECRET)
     attacker = Attacker(own, mallory, bob)
     before = memory(own)

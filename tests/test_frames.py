@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,7 @@ from wsproto.events import BytesMessage, Ping, Pong, TextMessage
 from task_app.realtime.frames import (
     BINARY,
     CONTINUATION,
+    PIECE,
     PING,
     PONG,
     TEXT,
@@ -103,6 +105,23 @@ def test_a_megabyte_is_unmasked_without_a_stall() -> None:
     assert min(took) < STALL
     assert masked[1000:1004] == bytes(a ^ b for a, b in zip(payload[1000:], b"\x37\xfa\x21\x3d"))  # noqa: B905
     assert unmask(b"\x37\xfa\x21\x3d", masked) == payload
+
+
+def test_a_megabyte_is_unmasked_in_little_more_than_it_takes() -> None:
+    """What the longest message was unmasked in stays with the process, whoever has sent it: the
+    clear text and one copy of it, not four."""
+    mask, payload = b"\x37\xfa\x21\x3d", bytes(range(251)) * 4178  # ends amid a piece and a mask
+    assert len(payload) > 1 << 20
+    tracemalloc.start()
+    try:
+        masked = unmask(mask, payload)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * len(payload)
+    assert unmask(mask, bytearray(masked)) == payload
+    for n in (0, PIECE - 1, PIECE, PIECE + 1, len(payload) - 1):
+        assert masked[n] == payload[n] ^ mask[n % 4]
 
 
 def test_a_byte_at_a_time_costs_the_same_each() -> None:

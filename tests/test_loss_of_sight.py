@@ -10,11 +10,14 @@ from typing import Any
 import jwt
 import pytest
 
+from tests.faults.checker import conclude, finish_one
 from tests.faults.figures import figure
+from tests.faults.recorder import Recorder, Session, read_log
 from tests.support import accounts
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.readers import TRANSPORTS, Reader, connect
 from tests.support.server import Server
+from tests.support.snapshots import snapshot
 
 EVERY = pytest.mark.parametrize("transport", TRANSPORTS)
 EXPIRY_SECONDS = 1.0  # what the server may take to notice that a token has expired
@@ -90,20 +93,29 @@ def test_role_changed(
 ) -> None:
     """Promoted, a client sees all; demoted, its own again; each time it is told to resync."""
     alice, bob, _ = people
-    reader = connect(transport, server.url, bob)
+    reader, history = connect(transport, server.url, bob), Recorder()
+    session = Session(bob.id, "member", reader.notice("ready")["seq"], reader.events)
+    since = session.base
     admin.rest.put(f"/users/{bob.id}", {"role": "admin"})
     assert reader.notice("resync")["reason"] == "sight_changed"
-    seen = alice.rest.new_task()
-    reader.until(seen["id"])
+    seen = history.send(alice, "POST", "/tasks", {"title": "Seen"}).task_id
+    reader.until(seen)
     began = time.monotonic()
     admin.rest.put(f"/users/{bob.id}", {"role": "member"})
     resync = reader.notice("resync", PATIENCE, count=2)
     figure("sight", "up", time.monotonic() - began)
-    hidden, own = alice.rest.new_task(), bob.rest.new_task()
-    reader.until(own["id"])
-    assert hidden["id"] not in [one.task_id for one in reader.events]
-    assert resync["seq"] < reader.until(own["id"]).seq
+    hidden, own = (
+        history.send(who, "POST", "/tasks", {"title": "Since then"}).task_id for who in (alice, bob)
+    )
+    reader.until(own)
+    assert hidden not in [one.task_id for one in reader.events]
+    assert resync["seq"] < reader.until(own).seq
     assert reader.ended is None
+    session.rebase(resync["seq"], "member")
+    log, final = read_log(server.instance, after=since), {}
+    for person in (alice, bob):
+        final |= snapshot("sse", server.url, person)[0]
+    conclude("sight", history, log, final, [session], since=since)
     reader.close()
 
 
@@ -190,13 +202,20 @@ def short_token(server: Server, person: Person) -> tuple[str, int]:
 def test_token_expires(server: Server, alice: Person, transport: str) -> None:
     token, ends_at = short_token(server, alice)
     person = Person(alice.id, unique("x"), token, "", alice.rest)
-    reader = connect(transport, server.url, person)
-    alice.rest.new_task()
+    reader, history = connect(transport, server.url, person), Recorder()
+    ready = reader.notice("ready")
+    history.send(alice, "POST", "/tasks", {"title": "In time"})
     check_end(reader, transport, "token_expired")
     late = time.time() - ends_at
     assert late > -0.1
     figure("expiry", "closed", late)
     assert len(reader.events) == 1
+    history.send(alice, "POST", "/tasks", {"title": "Meanwhile"})
+    where = {"since": reader.events[0].seq, "epoch": ready["epoch"]}
+    readers = [reader, connect(transport, server.url, alice, **where)]
+    since = ready["seq"]
+    finish_one("expiry", history, alice, server.instance, since=since, readers=readers)
+    readers[-1].close()
 
 
 @pytest.mark.fault("expiry")
@@ -205,8 +224,9 @@ def test_token_is_renewed(server: Server, alice: Person, transport: str) -> None
     """By `authenticate` on the live connection, which then misses and repeats nothing."""
     token, ends_at = short_token(server, alice)
     person = Person(alice.id, "", token, "", alice.rest)
-    reader = connect(transport, server.url, person)
-    first = alice.rest.new_task()
+    reader, history = connect(transport, server.url, person), Recorder()
+    since = reader.notice("ready")["seq"]
+    history.send(alice, "POST", "/tasks", {"title": "By the old one"})
     if transport == "socketio":
         assert reader.call("authenticate", {"token": alice.token})["user_id"] == alice.id
     else:
@@ -216,9 +236,9 @@ def test_token_is_renewed(server: Server, alice: Person, transport: str) -> None
         left = ends_at + EXPIRY_SECONDS - time.time()
         ended = reader.changed.wait_for(lambda: reader.ended, left)
     figure("expiry", "renewed", bool(ended))
-    second = alice.rest.new_task()
-    reader.until(second["id"])
-    assert [one.task_id for one in reader.events] == [first["id"], second["id"]]
+    history.send(alice, "POST", "/tasks", {"title": "By the new one"})
+    finish_one("expiry", history, alice, server.instance, since=since, readers=[reader])
+    assert len(reader.events) == 2
     reader.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,16 +15,21 @@ import pytest
 
 from task_app.postgres import WAIT_SECONDS
 from tests.faults import form
+from tests.faults.checker import finish_one
 from tests.faults.figures import figure
+from tests.faults.recorder import Operation, Recorder
 from tests.faults.test_refused import is_clear
 from tests.support import accounts, postgres
 from tests.support.accounts import PASSWORD, Person, unique
 from tests.support.clients import Rest, Socket
 from tests.support.postgres import Databases
+from tests.support.readers import Reader, connect
 from tests.support.server import Server, refusal, running
+from tests.support.snapshots import snapshot
 from tests.support.waits import until
 
 Listen = Callable[..., Socket]
+NO_TASK = {"id": 0, "assigned_to": None}  # so that its end changes no list
 
 
 @pytest.fixture(scope="module")
@@ -59,36 +65,45 @@ def waiting(outside: psycopg.Connection[Any]) -> int:
 
 @pytest.mark.fault("held_open")
 def test_no_reader_skips_a_transaction_held_open(
-    postgresql: Databases, server: Server, alice: Person, listen: Listen, outside: Any
+    postgresql: Databases, server: Server, alice: Person, outside: Any
 ) -> None:
     """n is held open; n+1 cannot be committed, so nobody can see it first."""
-    hers = listen(alice, server.url)
+    history, hers = Recorder(), connect("socketio", server.url, alice)
+    since = hers.notice("ready")["seq"]
     rounds = form.rounds("a transaction held open", short=1, long=50, share=0.01)
-    skipped = [skips(postgresql, server, alice, hers, outside) for _ in rounds]
+    skipped = [skips(postgresql, server, alice, history, hers, outside) for _ in rounds]
     figure("held_open", "skipped", sum(skipped), len(skipped))
+    url = server.settings["DATABASE_URL"]
+    finish_one("held_open", history, alice, server.instance, url, since=since, readers=[hers])
+    hers.close()
 
 
-def skips(postgresql: Databases, server: Server, alice: Person, hers: Socket, outside: Any) -> bool:
+def skips(
+    postgresql: Databases,
+    server: Server,
+    alice: Person,
+    history: Recorder,
+    hers: Reader,
+    outside: Any,
+) -> bool:
     """Whether a reader got n + 1 without, or before, n."""
-    before = len(hers.of_tasks())
+    before = len(hers.events)
     [seq] = outside.execute("UPDATE log_head SET seq = seq + 1 RETURNING seq").fetchone()
     outside.execute(
-        "INSERT INTO events VALUES (%s, 'task_deleted', 1, 1, %s, '[]', %s, '', NULL)",
-        (seq, f'{{"id": 1, "user_id": {alice.id}}}', f'["user:{alice.id}"]'),
+        "INSERT INTO events VALUES (%s, 'task_deleted', 0, 1, %s, '[]', %s, '', NULL)",
+        (seq, json.dumps(NO_TASK | {"user_id": alice.id}), f'["user:{alice.id}"]'),
     )
     with ThreadPoolExecutor(1) as pool:
-        later = pool.submit(alice.rest.new_task)
+        later = pool.submit(history.send, alice, "POST", "/tasks", {"title": "Later"})
         with postgresql.connect(postgresql.names[server.instance]) as watch:
             until(lambda: waiting(watch))
-        assert (
-            int(alice.rest.get("/tasks").headers["X-Event-Seq"]) == seq - 1
-        )  # nobody waits to read
+        reader = Rest(server.url, alice.token)
+        assert int(reader.get("/tasks").headers["X-Event-Seq"]) == seq - 1  # nobody waits to read
         assert not later.done()
         outside.commit()
         made = later.result()
-    last = hers.wait_for(lambda name, data: name == "task_created" and data["task"] == made["id"])
-    assert last["seq"] == seq + 1
-    return [data["seq"] for _, data in hers.of_tasks()[before:]] != [seq, seq + 1]
+    assert hers.until(made.answer["id"]).seq == seq + 1
+    return hers.seqs[before:] != [seq, seq + 1]
 
 
 def test_a_slow_database_stalls_nobody_else(
@@ -153,21 +168,19 @@ def test_one_name_at_once_makes_one_account(server: Server) -> None:
 
 @pytest.mark.fault("same_version")
 def test_one_version_at_once(server: Server, alice: Person) -> None:
-    path = f"/tasks/{alice.rest.new_task()['id']}"
+    history, since = Recorder(), snapshot("sse", server.url, alice)[1]
+    path = f"/tasks/{history.send(alice, 'POST', '/tasks', {'title': 'Sow'}).task_id}"
 
-    def change(title: str) -> Any:
-        return Rest(server.url, alice.token).patch(
-            path, {"title": title}, headers={"If-Match": '"1"'}
-        )
+    def change(title: str) -> Operation:
+        client, seen = Rest(server.url, alice.token), {"If-Match": '"1"'}
+        return history.send(alice, "PATCH", path, {"title": title}, by=client, headers=seen)
 
     answers = together(*(lambda n=n: change(f"By {n}") for n in range(4)))
-    won, *lost = sorted(answers, key=lambda answer: answer.status_code)
-    wrong = [
-        answer
-        for answer in lost
-        if answer.status_code != 412 or answer.json()["current"] != won.json()
-    ]
-    figure("same_version", "wrong", len(wrong) + (won.status_code != 200), len(lost))
+    won, *lost = sorted(answers, key=lambda done: done.status)
+    wrong = [one for one in lost if one.status != 412 or one.answer["current"] != won.answer]
+    figure("same_version", "wrong", len(wrong) + (won.status != 200), len(lost))
+    url = server.settings["DATABASE_URL"]
+    finish_one("same_version", history, alice, server.instance, url, since=since)
 
 
 def test_two_admins_cannot_both_go(

@@ -9,9 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.faults import form
+from tests.faults.checker import finish_one
 from tests.faults.figures import figure
+from tests.faults.recorder import Recorder
 from tests.support.accounts import Person
 from tests.support.clients import Rest, Socket
+from tests.support.server import Server
+from tests.support.snapshots import snapshot
 
 
 def test_etag_and_if_match(alice: Person) -> None:
@@ -65,25 +69,28 @@ def test_a_key_with_another_if_match_is_another_request(alice: Person) -> None:
 
 
 @pytest.mark.fault("same_version")
-def test_two_writers(alice: Person) -> None:
+def test_two_writers(server: Server, alice: Person) -> None:
     """Of two who saw the same version, one writes, the other gets what was written."""
     clients = [Rest(alice.rest.url, alice.token) for _ in range(2)]
+    history, since = Recorder(), snapshot("sse", server.url, alice)[1]
     wrong = pairs = 0
     for _ in form.rounds("two writers", short=10, long=2000, share=0.005):
-        path = f"/tasks/{alice.rest.new_task()['id']}"
+        task = history.send(alice, "POST", "/tasks", {"title": "Sow"}).task_id
         together = threading.Barrier(2)
 
-        def write(number: int, path: str = path, together: threading.Barrier = together):
+        def write(number: int, task: int | None = task, together: threading.Barrier = together):
             together.wait()
-            headers = {"If-Match": '"1"'}
-            return clients[number].patch(path, {"title": f"Writer {number}"}, headers=headers)
+            body, seen = {"title": f"Writer {number}"}, {"If-Match": '"1"'}
+            client = clients[number]
+            return history.send(alice, "PATCH", f"/tasks/{task}", body, by=client, headers=seen)
 
         with ThreadPoolExecutor(2) as pool:
-            won, lost = sorted(pool.map(write, range(2)), key=lambda answer: answer.status_code)
-        good = (won.status_code, lost.status_code) == (200, 412)
+            won, lost = sorted(pool.map(write, range(2)), key=lambda done: done.status or 0)
+        good = (won.status, lost.status) == (200, 412)
         pairs += 1
-        wrong += not good or lost.json()["current"] != won.json()
+        wrong += not good or lost.answer["current"] != won.answer
     figure("same_version", "wrong", wrong, pairs)
+    finish_one("same_version", history, alice, server.instance, since=since)
 
 
 def test_idempotency_key_makes_one_task(alice: Person, listen: Callable[..., Socket]) -> None:

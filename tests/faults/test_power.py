@@ -15,6 +15,7 @@ import pytest
 
 from tests.conftest import require, sqlite_only
 from tests.faults import form
+from tests.faults.checker import finish_one
 from tests.faults.figures import figure
 from tests.faults.load import Load
 from tests.support import accounts
@@ -97,6 +98,7 @@ def test_synced_before_it_is_acknowledged(tmp_path: Path, synchronous: str) -> N
             for number in range(5):
                 assert socket.call("create_task", {"title": f"By socket {number}"})["id"]
         socket.close()
+        finish_one("power", load.history, alice, tmp_path)
         assert server.stop() == 0
     finally:
         server.kill()

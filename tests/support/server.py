@@ -134,7 +134,10 @@ class Server:
     def wait(self, seconds: float = STOP_SECONDS) -> int:
         """The exit code, once it has ended."""
         assert self.process is not None
-        return self.process.wait(seconds)
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"it has not ended after {seconds} s:\n{self.log}") from None
 
     def stop(self) -> int:
         self.signal()

@@ -71,7 +71,8 @@ class Stuck:
         else:
             self.ws = signed_in(server, person.token, receive_buffer=RECEIVE_BUFFER)
             self.socket = self.ws.socket
-        self.trickle = Trickle(self) if trickling else None
+        before = self.response.fp.peek(1) if trickling and transport == "sse" else b""
+        self.trickle = Trickle(self.socket, transport, read=before) if trickling else None
 
     def rest(self) -> list[int]:
         """The seq of every event that had been sent, whole, before the end."""
@@ -104,18 +105,21 @@ class Stuck:
 
 
 class Trickle(threading.Thread):
-    """Reads a byte a second for a client, and says that it is alive."""
+    """Reads a byte each second, or `pause`, from a client's connection, and says there that it is
+    alive; `read` is what came before, and all that has come."""
 
-    def __init__(self, client: Stuck) -> None:
+    def __init__(
+        self, connection: socket.socket, transport: str, *, read: bytes = b"", pause: float = 1
+    ) -> None:
         super().__init__(daemon=True)
-        self.socket, self.pong = client.socket, PONGS[client.transport]
-        self.read = bytearray(client.response.fp.peek(1) if client.transport == "sse" else b"")
+        self.socket, self.pong, self.pause = connection, PONGS[transport], pause
+        self.read = bytearray(read)
         self.stop = threading.Event()
         self.start()
 
     def run(self) -> None:
         try:
-            while not self.stop.wait(1) and (byte := self.socket.recv(1)):
+            while not self.stop.wait(self.pause) and (byte := self.socket.recv(1)):
                 self.read += byte
                 self.socket.sendall(self.pong)
         except OSError:

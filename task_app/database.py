@@ -76,15 +76,17 @@ def checkpoint() -> None:
     """
     engine = db.engine
     if engine.dialect.name == sqlite.NAME and engine.url.database:
-        offload(_checkpoint, engine.url.database)
+        # Told here: whoever logs on a thread of the pool's holds a lock of eventlet's for which the
+        # hub's thread may have to wait, and would wait for ever.
+        try:
+            offload(_checkpoint, engine.url.database)
+        except sqlite3.Error as error:
+            log.warning("the write-ahead log stays as it is: %s", error)
 
 
 def _checkpoint(path: str) -> None:
-    try:
-        with closing(sqlite3.connect(path, timeout=0)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-    except sqlite3.Error as error:
-        log.warning("the write-ahead log stays as it is: %s", error)
+    with closing(sqlite3.connect(path, timeout=0)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
 
 class _Pool:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from task_app import database
 from task_app.access import SYSTEM, Actor
 from task_app.commands import execute
+from task_app.extensions import offload
 from task_app.models.user import ADMIN
 from tests.conftest import sqlite_only
 from tests.support import statements
@@ -32,6 +36,21 @@ def in_file(app: Flask) -> int:
     copy.write_bytes((Path(app.instance_path) / "tasks.db").read_bytes())
     with closing(sqlite3.connect(copy)) as db:
         return int(db.execute("SELECT count(*) FROM tasks").fetchone()[0])
+
+
+def test_trouble_is_told_on_the_thread_that_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not on one of the pool's: logging has a lock of eventlet's, which holds up the hub for ever
+    when two threads meet at it."""
+    app = statements.prepared(tmp_path)
+    (tmp_path / "tasks.db").rename(tmp_path / "elsewhere.db")
+    (tmp_path / "tasks.db").mkdir()
+    with ThreadPoolExecutor(1) as pool, app.app_context():
+        monkeypatch.setattr(offload, "runner", lambda *call: pool.submit(*call).result())
+        database.checkpoint()
+    [told] = caplog.records
+    assert "unable to open" in told.message and told.thread == threading.get_ident()
 
 
 def test_commits_leave_the_file_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import math
 import select
 import threading
 import time
@@ -164,13 +165,18 @@ class Others:
 def typical(phases: list[Phase], stage: str, part: float) -> float:
     """The quantile of a phase, as it is in the middle one of these."""
     found = [sorted(phase[stage]) for phase in phases]
-    return median(times[int(len(times) * part)] for times in found)
+    return median(waits[int(len(waits) * part)] for waits in found)
 
 
 def ratio(beside: list[Phase], without: list[Phase], stage: str, part: float) -> float:
     """With slow readers against without."""
     before, now = typical(without, stage, part), typical(beside, stage, part)
-    return now / before if now - before > RESOLUTION else 1.0
+    return times(now, before) if now - before > RESOLUTION else 1.0
+
+
+def times(now: float, before: float) -> float:
+    """Of a loaded machine a phase may be so late that its ticks wait for nothing at all."""
+    return now / before if before else math.inf
 
 
 def worst(beside: list[Phase], without: list[Phase], part: float) -> float:
@@ -209,8 +215,8 @@ class Phases:
         """The times themselves: the promise is about their ratio alone."""
         for stage, (name, part) in itertools.product(STAGES, QUANTILES.items()):
             now, before = (typical(one, stage, part) * 1000 for one in self.pair(kind))
-            times = f"{now:.2f} ms, {before:.2f} without, {now / before:.2f} ×"
-            print(f"others' {name}, those {kind} {stage}: {times}")
+            said = f"{now:.2f} ms, {before:.2f} without, {times(now, before):.2f} ×"
+            print(f"others' {name}, those {kind} {stage}: {said}")
 
 
 @eventlet_only  # threads that catch a client up compete with the others' for the interpreter

@@ -320,13 +320,17 @@ def _validator(epoch: str, news: int, actor: Actor) -> str:
     return f"{epoch}-{news}-{actor.id}-{actor.role}{'-team' if team_sees_all() else ''}"
 
 
+def _again(command: Command, kept: idempotency.Kept) -> Result:
+    first = kept.first_seq or 0
+    return Result(command.status, kept.body, command.shape, seq=first, replayed=True)
+
+
 def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
     request = logs.request_id()  # who leads a group acts in another's name
 
     def act(tx: Transaction) -> Result:
         if key and (kept := idempotency.kept_answer(tx, key)):
-            first = kept.first_seq or 0
-            return Result(command.status, kept.body, command.shape, seq=first, replayed=True)
+            return _again(command, kept)
         body = command.action(tx, call)
         committed = events.append(tx, request)
         if key:
@@ -336,6 +340,10 @@ def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
     def attempt(left: float) -> Result:
         try:
             return _together(act, left)
+        except AppError:
+            if (kept := idempotency.kept_meanwhile(key)) is None:
+                raise
+            return _again(command, kept)
         except IntegrityError as error:
             if auth.is_gone(call.actor):
                 raise unauthorized() from error

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, insert, select
 
-from task_app import jsonio
+from task_app import database, jsonio
 from task_app.access import Actor
 from task_app.errors import AppError, invalid
 from task_app.extensions import table
@@ -16,6 +16,7 @@ from task_app.models import IdempotencyKey
 from task_app.models.idempotency import KEY_LENGTH
 from task_app.transactions import Prepared, Transaction
 
+Kept = Row[Any]  # with `body` and `first_seq`
 _KEYS = table(IdempotencyKey)
 _THIS = (_KEYS.c.actor_id == bindparam("actor"), _KEYS.c.key == bindparam("value"))
 _KEPT = select(_KEYS).where(*_THIS)
@@ -44,8 +45,8 @@ def key_of(actor: Actor, value: Any, request: list[Any]) -> Key | None:
     return Key(actor.id, value, hashlib.sha256(jsonio.dumps_bytes(request)).hexdigest())
 
 
-def kept_answer(tx: Transaction, key: Key) -> Row[Any] | None:
-    """What the first request with this key was answered: `body` and `first_seq`.
+def kept_answer(tx: Transaction, key: Key) -> Kept | None:
+    """What the first request with this key was answered.
 
     Raises 422 when that was another request.
     """
@@ -58,6 +59,18 @@ def kept_answer(tx: Transaction, key: Key) -> Row[Any] | None:
             "idempotency_key_reused", 422, "This idempotency key was used for another request"
         )
     return kept
+
+
+def kept_meanwhile(key: Key | None) -> Kept | None:
+    """What has been kept since `kept_answer` was asked.
+
+    A request that is sent again while the first is still being done, by another process, finds no
+    answer yet, and then what the first has made of it: a task that is gone, say.
+    """
+    if key is None:
+        return None
+    with database.reading() as tx:
+        return kept_answer(tx, key)
 
 
 def keep(tx: Transaction, key: Key, body: Any, first_seq: int | None) -> None:

@@ -136,6 +136,27 @@ def test_a_lock_that_does_not_come(server: Server, alice: Person, outside: Any) 
     assert time.monotonic() - began < WAIT_SECONDS + 2
 
 
+def test_sent_again_while_it_is_still_being_done(
+    server: Server, alice: Person, outside: Any, postgresql: Databases
+) -> None:
+    """By a client that was cut off, to another process: neither finds an answer kept, and the
+    second finds what the first has done."""
+    task, key = alice.rest.new_task(), {"Idempotency-Key": unique("key")}
+    outside.execute("SELECT 1 FROM tasks WHERE id = %s FOR UPDATE", (task["id"],))
+
+    def delete() -> Any:
+        return Rest(server.url, alice.token).delete(f"/tasks/{task['id']}", headers=key)
+
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(delete) for _ in range(2)]
+        with postgresql.connect(postgresql.names[server.instance]) as watch:
+            until(lambda: waiting(watch) == len(both))
+        outside.rollback()
+        first, again = [one.result() for one in both]
+    assert (first.status_code, again.status_code) == (200, 200), (first.text, again.text)
+    assert first.json() == again.json()
+
+
 def together(*calls: Callable[[], Any]) -> list[Any]:
     """Call all at once, each from a thread of its own."""
     start = threading.Barrier(len(calls))

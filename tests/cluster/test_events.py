@@ -132,7 +132,7 @@ def test_its_process_dies(cluster: Installed, notifications: list[Process]) -> N
     followers.append(Follower("sse", cluster.url, bob))
     hers, his = loads = writers(cluster, alice, bob, 2)
     with hers, his:
-        for tries in form.rounds("a process of many", short=2, long=30, share=0.08):
+        for tries in form.rounds("a process of many", short=2, long=20, share=0.08):
             go_on(loads, 5)
             victim = notifications[tries % len(notifications)]
             victim.kill()
@@ -154,7 +154,7 @@ def test_no_request_fails_when_its_process_is_killed(
     followers = [Follower("sse", cluster.url, alice), Follower("gin", cluster.url, bob)]
     hers, his = loads = writers(cluster, alice, bob, 4)
     with hers, his:
-        for tries in form.rounds("the process of a request", short=2, long=30, share=0.08):
+        for tries in form.rounds("the process of a request", short=2, long=20, share=0.08):
             process = tasks[tries % len(tasks)]
             go_on(loads, 3)
             process.kill()
@@ -182,7 +182,7 @@ def test_rolling_restart(cluster: Installed) -> None:
     exits: list[float] = []
     codes: list[int] = []
     with hers, spoken, reads:
-        for _ in form.rounds("through all processes", short=1, long=10, share=0.13):
+        for _ in form.rounds("through all processes", short=1, long=5, share=0.13):
             for process in cluster.processes:
                 go_on(loads, 5)
                 began = time.monotonic()

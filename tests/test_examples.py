@@ -13,15 +13,17 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
 
 from tests.conftest import require, require_chromium
 from tests.support import accounts, blocks, databases, node
 from tests.support.accounts import PASSWORD, Person
 from tests.support.server import ROOT, Server, environment
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.guide
 
@@ -197,6 +199,8 @@ def site() -> Iterator[str]:
 @pytest.fixture
 def page() -> Iterator[Page]:
     chromium = require_chromium()
+    from playwright.sync_api import sync_playwright  # every process of the suite would pay for it
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]

@@ -340,8 +340,9 @@ def _write(command: Command, call: Call, key: idempotency.Key | None) -> Result:
     def attempt(left: float) -> Result:
         try:
             return _together(act, left)
-        except AppError:
-            if (kept := idempotency.kept_meanwhile(key)) is None:
+        except AppError as error:
+            # A database that is in trouble is not asked a second time.
+            if error.status >= 500 or (kept := idempotency.kept_meanwhile(key)) is None:
                 raise
             return _again(command, kept)
         except IntegrityError as error:

@@ -86,7 +86,7 @@ def require_chromium() -> str:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """A folder of what is not asked for is not read: Chromium's driver alone takes a tenth of the
+    """A folder of what is not asked for is not read: together they take a third of a second of the
     start of each process."""
     asked_for = f"not {collection_path.name}" not in config.option.markexpr.split(" and ")
     return None if asked_for or collection_path.parent != Path(__file__).parent else True

@@ -139,8 +139,8 @@ def test_a_lock_that_does_not_come(server: Server, alice: Person, outside: Any) 
 def test_sent_again_while_it_is_still_being_done(
     server: Server, alice: Person, outside: Any, postgresql: Databases
 ) -> None:
-    """By a client that was cut off, to another process: neither finds an answer kept, and the
-    second finds what the first has done."""
+    """As by a client that was cut off and asks another process (the writers of one are as much
+    apart): neither finds an answer kept, and the second finds what the first has done."""
     task, key = alice.rest.new_task(), {"Idempotency-Key": unique("key")}
     outside.execute("SELECT 1 FROM tasks WHERE id = %s FOR UPDATE", (task["id"],))
 

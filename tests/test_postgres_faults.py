@@ -108,7 +108,8 @@ def test_frozen(postgresql: Databases, start: Callable[..., Server], tmp_path: P
         began, other = time.monotonic(), Rest(server.url, alice.token)
         with ThreadPoolExecutor(2) as pool:
             reading = pool.submit(alice.rest.get, "/tasks")
-            writing = pool.submit(other.post, "/tasks", {"title": "Meanwhile"})
+            key = {"Idempotency-Key": "of a write that is not looked for when it has failed"}
+            writing = pool.submit(other.post, "/tasks", {"title": "Meanwhile"}, headers=key)
         for answer in (reading.result(), writing.result()):
             assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
             assert answer.headers["Retry-After"]
